@@ -1,0 +1,171 @@
+//! Identifiers, and the one source of randomness.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends `bytes` as lower-case hex digits.
+pub fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() * 2);
+    for b in bytes {
+        out.push(HEX[usize::from(b >> 4)]);
+        out.push(HEX[usize::from(b & 15)]);
+    }
+}
+
+/// `bytes` as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    write_hex(bytes, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Reads exactly `2 * N` lower-case hex digits.
+pub fn from_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    if text.len() != 2 * N {
+        return None;
+    }
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let mut out = [0; N];
+    for (o, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
+        *o = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(out)
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 16]);
+
+        impl $name {
+            /// The prefix of the text form.
+            pub const PREFIX: &'static str = $prefix;
+            /// Reads the text form; `None` if it is not exactly that.
+            pub fn parse(text: &str) -> Option<Self> {
+                from_hex(text.strip_prefix($prefix)?.as_bytes()).map(Self)
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, hex(&self.0))
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+id!(
+    /// An event: `evt_` and the 32 lower-case hex digits of a UUIDv7. Within a log, id order is position order.
+    EventId, "evt_");
+id!(
+    /// A project, the isolation boundary: `prj_` and 32 hex digits.
+    ProjectId, "prj_");
+id!(
+    /// An API key's public part: `key_` and 32 hex digits.
+    KeyId, "key_");
+
+/// The one source of randomness: the operating system's, or a seeded one for tests.
+#[derive(Clone, Debug)]
+pub enum Ids {
+    /// The operating system's generator.
+    System,
+    /// A deterministic sequence, never for production.
+    Seeded(Arc<Mutex<u64>>),
+}
+
+impl Ids {
+    /// A deterministic source.
+    pub fn seeded(seed: u64) -> Self {
+        Self::Seeded(Arc::new(Mutex::new(seed)))
+    }
+    /// Fills `out` with random bytes. Fails only if the operating system has none to give.
+    #[expect(clippy::disallowed_methods, reason = "the one place that may ask for randomness")]
+    pub fn fill(&self, out: &mut [u8]) -> Result<()> {
+        match self {
+            Self::System => getrandom::fill(out).map_err(Error::internal),
+            Self::Seeded(state) => {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                for chunk in out.chunks_mut(8) {
+                    // splitmix64 (public domain, Sebastiano Vigna)
+                    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                    let mut z = *state;
+                    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                    z ^= z >> 31;
+                    chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+                }
+                Ok(())
+            }
+        }
+    }
+    /// A fresh UUIDv7 (RFC 9562) for `at`.
+    pub fn uuid_v7(&self, at: Timestamp) -> Result<[u8; 16]> {
+        let mut random = [0; 10];
+        self.fill(&mut random)?;
+        Ok(uuid_v7(at, random))
+    }
+}
+
+/// Lays out a UUIDv7: 48 bits of milliseconds, version, variant, and 74 bits of `random`.
+fn uuid_v7(at: Timestamp, random: [u8; 10]) -> [u8; 16] {
+    let ms = u64::try_from(at.micros().div_euclid(1000)).unwrap_or(0);
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    id[6..].copy_from_slice(&random);
+    id[6] = 0x70 | (id[6] & 0x0f);
+    id[8] = 0x80 | (id[8] & 0x3f);
+    id
+}
+
+/// Mints UUIDv7 in strictly rising order, whatever the clock does: each is the greater of a fresh one and its predecessor plus one step
+/// (RFC 9562, section 6.2, method 2: a counter seeded with random bits).
+#[derive(Debug)]
+pub struct EventIds {
+    last: [u8; 16],
+    random: Vec<u8>,
+}
+
+impl EventIds {
+    /// Continues after `last` (zeros for the first of a log) with enough randomness for `count` ids.
+    pub fn after(last: [u8; 16], count: usize, ids: &Ids) -> Result<Self> {
+        let mut random = vec![0; count * 10];
+        ids.fill(&mut random)?;
+        Ok(Self { last, random })
+    }
+    /// The next id, greater than all before. Ids made within one millisecond keep it strictly rising by 12 bits of counter.
+    pub fn next(&mut self, at: Timestamp) -> EventId {
+        let mut random = [0; 10];
+        let take = self.random.len().saturating_sub(10);
+        random.copy_from_slice(self.random.get(take..).filter(|r| r.len() == 10).unwrap_or(&[0; 10]));
+        self.random.truncate(take);
+        // A fresh millisecond starts its counter in the lower half, so that it has room to rise.
+        random[0] &= 0x07;
+        let mut id = uuid_v7(at, random);
+        if id <= self.last {
+            let head = u64::from_be_bytes([self.last[0], self.last[1], self.last[2], self.last[3], self.last[4], self.last[5], self.last[6], self.last[7]]);
+            let counter = (head & 0x0fff) + 1;
+            let ms = (head >> 16) + (counter >> 12);
+            let head = ms << 16 | 0x7000 | (counter & 0x0fff);
+            id[..8].copy_from_slice(&head.to_be_bytes());
+        }
+        self.last = id;
+        EventId(id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! What can be asked of a log, in words that all dialects translate into.
+
+use crate::event::LogKind;
+use crate::fields::Field;
+use crate::search::Needle;
+use crate::time::Timestamp;
+
+/// The order of an answer; both are by position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// One condition: at least one of the fields passes the test.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The fields; absent ones never pass.
+    pub any_of: Vec<Field>,
+    /// What they are tested for.
+    pub test: Test,
+}
+
+/// A test of one field's characters.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// Exactly one of these.
+    OneOf(Vec<String>),
+    /// A pattern in which `*` stands for any run of characters.
+    Wildcard(String),
+    /// The part after the last dot (or the whole, without a dot) is this.
+    LastSegment(String),
+    /// Contains this, without regard to case.
+    Contains(Needle),
+}
+
+impl Test {
+    /// An exact test, or a pattern if `text` has a `*`.
+    pub fn exact_or_wildcard(text: &str) -> Self {
+        if text.contains('*') { Self::Wildcard(text.to_owned()) } else { Self::OneOf(vec![text.to_owned()]) }
+    }
+    /// True if `text` passes.
+    pub fn passes(&self, text: &str) -> bool {
+        match self {
+            Self::OneOf(values) => values.iter().any(|v| v == text),
+            Self::Wildcard(pattern) => wildcard(pattern.as_bytes(), text.as_bytes()),
+            Self::LastSegment(last) => last_segment(text) == last,
+            Self::Contains(needle) => needle.is_in(text.as_bytes()),
+        }
+    }
+}
+
+/// The part after the last dot.
+pub fn last_segment(action: &str) -> &str {
+    action.rsplit_once('.').map_or(action, |(_, last)| last)
+}
+
+/// Which events of a log.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// `occurred_at` at or after this.
+    pub from: Option<Timestamp>,
+    /// `occurred_at` at or before this.
+    pub to: Option<Timestamp>,
+    /// All of these must hold.
+    pub terms: Vec<Term>,
+    /// Some text value of the event (not a member name) or its action contains this.
+    pub search: Option<Needle>,
+}
+
+impl Filter {
+    /// True if every event passes.
+    pub fn is_empty(&self) -> bool {
+        self.from.is_none() && self.to.is_none() && self.terms.is_empty() && self.search.is_none()
+    }
+    /// Adds an exact test of one field.
+    pub fn equals(&mut self, field: Field, value: impl Into<String>) {
+        self.terms.push(Term { any_of: vec![field], test: Test::OneOf(vec![value.into()]) });
+    }
+    /// Adds a test of one field.
+    pub fn test(&mut self, field: Field, test: Test) {
+        self.terms.push(Term { any_of: vec![field], test });
+    }
+}
+
+/// A filter, an order and a range of positions of one log.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Which of the project's logs.
+    pub log: LogKind,
+    /// Which events.
+    pub filter: Filter,
+    /// In which order.
+    pub order: Order,
+    /// Only positions greater than this.
+    pub after: u64,
+    /// Only positions smaller than this; `None` means up to the snapshot.
+    pub before: Option<u64>,
+    /// At most so many events.
+    pub limit: Option<u64>,
+    /// Pass over so many matching events first (for dialects with offsets).
+    pub skip: u64,
+}
+
+impl Query {
+    /// Everything of a log, oldest first.
+    pub fn all(log: LogKind) -> Self {
+        Self { log, filter: Filter::default(), order: Order::Ascending, after: 0, before: None, limit: None, skip: 0 }
+    }
+}
+
+/// Matches a pattern in which `*` stands for any run. Linear in text times number of stars at worst.
+fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if p < pattern.len() && pattern[p] == b'*' {
+            star = Some((p, t));
+            p += 1;
+        } else if p < pattern.len() && pattern[p] == text[t] {
+            p += 1;
+            t += 1;
+        } else if let Some((sp, st)) = star {
+            p = sp + 1;
+            t = st + 1;
+            star = Some((sp, st + 1));
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|b| *b == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards() {
+        for (pattern, text, want) in [
+            ("user.*", "user.login", true),
+            ("user.*", "user.", true),
+            ("user.*", "users", false),
+            ("*.deleted", "a.b.deleted", true),
+            ("*.deleted", "deleted", false),
+            ("*", "", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("**", "x", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(Test::Wildcard(pattern.into()).passes(text), want, "{pattern} {text}");
+        }
+        assert!(!wildcard(&b"*a".repeat(500), &b"b".repeat(2000)));
+    }
+
+    #[test]
+    fn segments() {
+        assert_eq!(last_segment("user.login"), "login");
+        assert_eq!(last_segment("login"), "login");
+        assert!(Test::LastSegment("login".into()).passes("a.user.login"));
+        assert!(!Test::LastSegment("login".into()).passes("user.login_failed"));
+    }
+}
