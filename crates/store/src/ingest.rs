@@ -49,6 +49,11 @@ impl ReadTx {
         }
         Ok(hits)
     }
+    /// True if some key was last used before `before`.
+    pub async fn idempotency_any_before(&mut self, before: Timestamp) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM idempotency WHERE created_at < $1 LIMIT 1").bind(before.micros()).fetch_optional(&mut *self.tx).await.map_err(map)?;
+        Ok(row.is_some())
+    }
     /// What a key of a route stands for, if it was used at or after `since`.
     pub async fn idempotency_find(&mut self, project: ProjectId, route: &str, key: &str, since: Timestamp) -> Result<Option<IdempotencyRow>> {
         let Some(no) = self.project_no(project).await? else { return Ok(None) };

@@ -119,6 +119,12 @@ impl ReadTx {
         };
         rows.iter().map(one).collect()
     }
+    /// Events and bytes in the batches of all logs.
+    pub async fn log_hot_totals(&mut self) -> Result<(u64, u64)> {
+        let text = "SELECT CAST(COALESCE(SUM(hot_events), 0) AS BIGINT), CAST(COALESCE(SUM(hot_bytes), 0) AS BIGINT) FROM logs";
+        let row = sqlx::query(text).fetch_one(&mut *self.tx).await.map_err(map)?;
+        Ok((unsigned(row.get(0)), unsigned(row.get(1))))
+    }
     /// Up to `most` batches that hold positions `from..=to`, in order.
     pub async fn batch_range(&mut self, project: ProjectId, log: LogKind, from: u64, to: u64, most: u32) -> Result<Vec<BatchRow>> {
         let Some(no) = self.project_no(project).await? else { return Ok(Vec::new()) };

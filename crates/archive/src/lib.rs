@@ -1,0 +1,35 @@
+//! Segments and batches: how events lie in bytes, and how they are found and read again.
+//!
+//! A segment is three immutable objects of the same rows in the same order: `rows.ndjson.zst` (the stored lines as
+//! independent zstd frames), `columns.parquet` (every field that is filtered, searched or printed) and `hashes`.
+//! Promises: what was written is synced before [`segment::SegmentWriter::finish`] returns; a reader sees exactly the rows
+//! that were written or an error; memory is bounded by a row group, not by a segment.
+//! Never: reads the database, decides what is live, or shows an Arrow type to a layer that does not encode.
+
+pub mod batch;
+mod columns;
+pub mod keys;
+pub mod objects;
+mod prune;
+pub mod rows;
+pub mod segment;
+pub mod select;
+pub mod unit;
+
+pub use columns::{ColumnSet, Projection};
+pub use objects::Objects;
+pub use rows::Lines;
+pub use segment::{Segment, SegmentInfo, SegmentWriter};
+pub use unit::{Selected, Source, Unit};
+
+use indelible_model::Error;
+
+/// An error of Arrow or Parquet over stored bytes.
+fn corrupt(what: &str) -> impl Fn(parquet::errors::ParquetError) -> Error + '_ {
+    move |e| Error::corrupt(format!("{what}: {e}"))
+}
+
+/// A batch without rows, in the schema in which columns are read.
+pub fn empty_batch() -> arrow_array::RecordBatch {
+    arrow_array::RecordBatch::new_empty(columns::read_schema())
+}

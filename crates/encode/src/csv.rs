@@ -1,0 +1,195 @@
+//! CSV after RFC 4180: CRLF, quotes doubled, a field quoted if it holds a quote, a comma, CR or LF.
+//!
+//! An absent value is an empty field; an empty text is `""`. In the safe form a text that begins with `= + - @`, a tab, CR,
+//! LF, a full-width form of these, or an apostrophe gets one apostrophe before it; a reader that strips exactly one leading
+//! apostrophe has the text back. Numbers, times, ids and hashes are never changed.
+
+use arrow_array::{Array, StringViewArray};
+use indelible_archive::ColumnSet;
+use indelible_model::Timestamp;
+use indelible_model::ids::write_hex;
+use indelible_model::json;
+use indelible_model::line::write_number;
+use indelible_model::query::last_segment;
+use memchr::{memchr, memchr3};
+
+use crate::layout::{Cell, Layout};
+
+/// A cell's source, looked up once a unit.
+enum Bound<'a> {
+    Text(&'a StringViewArray),
+    Last(&'a StringViewArray),
+    Plain(&'a StringViewArray),
+    Other(Cell),
+    Absent,
+}
+
+/// Appends the rows of a unit, last one first if `back`.
+pub fn write(layout: Layout, columns: &ColumnSet, back: bool, safe: bool, out: &mut Vec<u8>) {
+    let bound: Vec<Bound<'_>> = layout
+        .columns()
+        .iter()
+        .map(|(_, cell)| match cell {
+            Cell::Text(f) => columns.text(*f).map_or(Bound::Absent, Bound::Text),
+            Cell::LastSegment(f) => columns.text(*f).map_or(Bound::Absent, Bound::Last),
+            Cell::Plain(f) => columns.text(*f).map_or(Bound::Absent, Bound::Plain),
+            other => Bound::Other(*other),
+        })
+        .collect();
+    let rows = columns.rows();
+    out.reserve(rows * 160);
+    let mut row_out = |row: usize| {
+        for (i, cell) in bound.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            match cell {
+                Bound::Text(a) if a.is_valid(row) => text(a.value(row), safe, out),
+                Bound::Last(a) if a.is_valid(row) => text(last_segment(a.value(row)), safe, out),
+                Bound::Plain(a) if a.is_valid(row) => plain(a.value(row), safe, out),
+                Bound::Other(cell) => other(*cell, columns, row, out),
+                _ => {}
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+    };
+    if back { (0..rows).rev().for_each(&mut row_out) } else { (0..rows).for_each(&mut row_out) }
+}
+
+fn other(cell: Cell, columns: &ColumnSet, row: usize, out: &mut Vec<u8>) {
+    let time = |micros: Option<i64>| Timestamp::clamped(micros.unwrap_or(0));
+    match cell {
+        Cell::Id => {
+            if let Some(ids) = columns.ids() {
+                out.extend_from_slice(b"evt_");
+                write_hex(ids.value(row), out);
+            }
+        }
+        Cell::Position => {
+            if let Some(positions) = columns.positions() {
+                write_number(u64::try_from(positions.value(row)).unwrap_or(0), out);
+            }
+        }
+        Cell::OccurredAt => time(columns.occurred_at().map(|t| t.value(row))).write(out),
+        Cell::ReceivedAt => time(columns.received_at().map(|t| t.value(row))).write(out),
+        Cell::OccurredAtShort => {
+            time(columns.occurred_at().map(|t| t.value(row))).write(out);
+            if out.ends_with(b".000000Z") {
+                out.truncate(out.len() - 8);
+                out.push(b'Z');
+            }
+        }
+        Cell::Hash => write_hex(columns.hash(row), out),
+        Cell::PreviousHash => write_hex(columns.previous_hash(row), out),
+        Cell::Diff => diff(columns, row, out),
+        Cell::Text(_) | Cell::LastSegment(_) | Cell::Plain(_) => {}
+    }
+}
+
+fn diff(columns: &ColumnSet, row: usize, out: &mut Vec<u8>) {
+    use indelible_model::fields::Field;
+    let value = |f| columns.text(f).filter(|a| a.is_valid(row)).map(|a| a.value(row));
+    let (before, after) = (value(Field::DiffBefore), value(Field::DiffAfter));
+    let mut json = String::new();
+    for (name, value) in [("before", before), ("after", after)] {
+        if let Some(value) = value {
+            json.push(if json.is_empty() { '{' } else { ',' });
+            json.push_str(&format!("\"{name}\":{value}"));
+        }
+    }
+    if !json.is_empty() {
+        json.push('}');
+        text(&json, false, out);
+    }
+}
+
+fn plain(value: &str, safe: bool, out: &mut Vec<u8>) {
+    match json::as_str(value.as_bytes()) {
+        Some(inside) => text(&inside, safe, out),
+        None if value == "null" => {}
+        None => text(value, safe, out),
+    }
+}
+
+/// True if the field must stand in quotes.
+fn needs_quotes(b: &[u8]) -> bool {
+    if b.len() <= 24 {
+        return b.iter().any(|c| matches!(c, b'"' | b',' | b'\r' | b'\n'));
+    }
+    memchr3(b'"', b',', b'\n', b).is_some() || memchr(b'\r', b).is_some()
+}
+
+/// True if a spreadsheet might run the text, or if it begins with the apostrophe that marks such texts.
+fn is_trigger(text: &str) -> bool {
+    matches!(text.chars().next(), Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\'' | '＝' | '＋' | '－' | '＠'))
+}
+
+fn text(value: &str, safe: bool, out: &mut Vec<u8>) {
+    let b = value.as_bytes();
+    let mark = safe && is_trigger(value);
+    if !b.is_empty() && !needs_quotes(b) {
+        if mark {
+            out.push(b'\'');
+        }
+        out.extend_from_slice(b);
+        return;
+    }
+    out.push(b'"');
+    if mark {
+        out.push(b'\'');
+    }
+    let mut rest = b;
+    while let Some(at) = memchr(b'"', rest) {
+        out.extend_from_slice(&rest[..=at]);
+        out.push(b'"');
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(value: &str, safe: bool) -> String {
+        let mut out = Vec::new();
+        text(value, safe, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn quotes_after_rfc_4180() {
+        assert_eq!(cell("plain", false), "plain");
+        assert_eq!(cell("", false), "\"\"");
+        assert_eq!(cell("a,b", false), "\"a,b\"");
+        assert_eq!(cell("a\"b", false), "\"a\"\"b\"");
+        assert_eq!(cell("a\r\nb", false), "\"a\r\nb\"");
+        assert_eq!(cell(&format!("{}\r", "x".repeat(40)), false), format!("\"{}\r\"", "x".repeat(40)));
+        assert_eq!(cell(&format!("{}\"", "x".repeat(40)), false), format!("\"{}\"\"\"", "x".repeat(40)));
+    }
+
+    #[test]
+    fn the_safe_form_is_reversible() {
+        for value in ["=1+1", "+1", "-5", "@x", "\tx", "\rx", "\nx", "'x", "''", "＝1", "x=1", ""] {
+            let safe = cell(value, true);
+            let mut inner = safe.strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap_or(&safe).replace("\"\"", "\"");
+            if inner.starts_with('\'') {
+                inner.remove(0);
+            }
+            assert_eq!(inner, value);
+            assert!(!safe.trim_start_matches('"').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{safe}");
+        }
+        assert_eq!(cell("=1", false), "=1");
+    }
+
+    #[test]
+    fn json_values_are_plain_text_where_they_are_strings() {
+        let p = |v: &str| {
+            let mut out = Vec::new();
+            plain(v, false, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!((p("\"a\\nb\""), p("null"), p("{\"a\":1}"), p("1.50"), p("\"\"")), ("\"a\nb\"".into(), String::new(), "\"{\"\"a\"\":1}\"".into(), "1.50".into(), "\"\"".into()));
+    }
+}

@@ -1,0 +1,82 @@
+//! What every request passes on its way in and every answer on its way out.
+//!
+//! Promises: an id on every answer; failures rendered in the dialect of the path, whoever made them; one line in the log for each failure that an operator must know of.
+//! Never: logs headers, query strings or bodies.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use indelible_model::{Error, Kind};
+
+use crate::app::Shared;
+use crate::dialects::{Context, Dialect};
+use crate::failed::{Carried, Failed};
+use crate::request_id::{RequestId, X_REQUEST_ID};
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// The outermost layer.
+pub(crate) async fn edge(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers(), app.service.clock(), app.service.ids());
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let method = request.method().clone();
+    let dialect = Dialect::of(&path);
+    request.extensions_mut().insert(id.clone());
+
+    let mut response = next.run(request).await;
+    if let Some(failed) = response.extensions_mut().remove::<Carried>() {
+        log(&failed, &id, route);
+        let context = Context { request: &id, now: app.service.clock().now() };
+        response = merge(response, dialect.render(&failed, &context), &failed);
+    }
+    let elapsed = started.elapsed();
+    dialect.decorate(&path, elapsed, response.headers_mut());
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if let Some(value) = id.header() {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    app.metrics.record(&method, route, response.status(), elapsed);
+    tracing::debug!(request_id = id.as_str(), %method, route, status = response.status().as_u16(), millis = elapsed.as_millis(), "answered");
+    response
+}
+
+/// The rendered failure, with the headers that layers below had set (such as `Allow`) and those that its kind asks for.
+fn merge(below: Response, mut rendered: Response, failed: &Failed) -> Response {
+    let (parts, _empty) = below.into_parts();
+    let headers = rendered.headers_mut();
+    for (name, value) in &parts.headers {
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if let Some(seconds) = retry_after(&failed.error) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if failed.error.kind() == Kind::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    rendered
+}
+
+fn retry_after(error: &Error) -> Option<u32> {
+    match error.kind() {
+        Kind::Unavailable(seconds) | Kind::StorageFull(seconds) => Some(seconds.max(1)),
+        Kind::Conflict => Some(1),
+        _ => None,
+    }
+}
+
+fn log(failed: &Failed, id: &RequestId, route: &str) {
+    let (kind, id) = (failed.error.kind(), id.as_str());
+    match (kind, failed.error.internal_message()) {
+        (Kind::Internal | Kind::Corrupt | Kind::SyncFailed, internal) => tracing::error!(request_id = id, route, ?kind, internal, "a request failed"),
+        (_, Some(internal)) => tracing::warn!(request_id = id, route, ?kind, internal, "a request failed"),
+        (_, None) => tracing::debug!(request_id = id, route, ?kind, "a request was refused"),
+    }
+}

@@ -1,0 +1,66 @@
+//! What a handler returns when it cannot do its work: an error of the domain, not yet in the words of a dialect.
+//!
+//! Promises: the answer carries the error unrendered, so that the edge renders every failure of a path in one place, with one shape.
+//! Never: chooses a status, or shows the operator's message to a client.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use indelible_model::{Error, Kind};
+
+/// What a kind of the domain does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// Nothing more.
+    None,
+    /// The request carried no credential at all.
+    NoCredential,
+    /// The request's HTTP version cannot carry the answer.
+    OldProtocol,
+    /// The violations are the first of so many.
+    FirstOf(usize),
+}
+
+/// A failed request.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) note: Note,
+}
+
+/// A failure on its way through the layers, in the answer's extensions.
+pub(crate) type Carried = Arc<Failed>;
+
+impl Failed {
+    pub(crate) fn new(error: Error, note: Note) -> Self {
+        Self { error, note }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::new(error, Note::None)
+    }
+}
+
+impl From<Kind> for Failed {
+    fn from(kind: Kind) -> Self {
+        let message = match kind {
+            Kind::NotFound => "There is nothing at this path.",
+            Kind::MethodNotAllowed => "The method is not served at this path.",
+            _ => "The request failed.",
+        };
+        Error::new(kind, message).into()
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        response.extensions_mut().insert::<Carried>(Arc::new(self));
+        response
+    }
+}
+
+/// What a handler returns.
+pub(crate) type Answer = Result<Response, Failed>;

@@ -1,0 +1,77 @@
+//! The HTTP side: the published dialects, the native additions, and the operator's routes, on one router.
+//!
+//! Promises: the path decides the dialect of an answer, its errors included; authority comes only from the extractor; every body and query has limits;
+//! an export that fails is seen to fail.
+//! Never: touches storage, decides a rule of the domain, or writes secrets or event contents to the log.
+
+mod answer;
+mod app;
+mod auth;
+mod body;
+mod conneg;
+mod dialects;
+mod disposition;
+mod edge;
+mod failed;
+mod fallback;
+mod health;
+mod ingest;
+mod metrics;
+mod native;
+mod openapi;
+mod query;
+mod request_id;
+mod serve;
+mod stall;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use indelible_service::Service;
+use utoipa_axum::router::OpenApiRouter;
+
+use app::{App, Shared};
+pub use serve::serve;
+
+/// Settings of the HTTP side.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Rows of an Aitronos export without `limit=none`.
+    pub aitronos_export_rows: u64,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { aitronos_export_rows: 10_000 }
+    }
+}
+
+/// The whole program as a router.
+pub fn router(service: Service, http: HttpConfig) -> Router {
+    let (routes, document) = documented().split_for_parts();
+    let metrics = metrics::Metrics::new(&service);
+    let app: Shared = Arc::new(App { service, config: http, metrics, pages: openapi::Pages::new(&document) });
+    routes
+        .route("/metrics", get(metrics::show))
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(openapi::page))
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&app), edge::edge))
+        .with_state(app)
+}
+
+/// The OpenAPI document, pretty-printed.
+pub fn openapi_json() -> String {
+    openapi::text(&documented().into_openapi())
+}
+
+/// The routes that the document describes.
+fn documented() -> OpenApiRouter<Shared> {
+    let routes =
+        OpenApiRouter::with_openapi(openapi::base()).merge(dialects::logproof::routes()).merge(dialects::aitronos::routes()).merge(native::routes()).merge(health::routes());
+    openapi::with_errors(routes)
+}

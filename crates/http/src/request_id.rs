@@ -1,0 +1,54 @@
+//! The id of a request: the client's own if it is harmless, else a fresh UUID.
+//!
+//! Promises: 1 to 128 characters of `A-Z a-z 0-9 . _ -`, safe in headers, logs and JSON. Never: personal data of our own making.
+
+use axum::http::{HeaderMap, HeaderValue};
+use indelible_model::ids::hex;
+use indelible_model::{Clock, Ids};
+use sha2::{Digest, Sha256};
+
+pub(crate) const X_REQUEST_ID: &str = "x-request-id";
+const MAX_LEN: usize = 128;
+
+/// An id that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(String);
+
+impl RequestId {
+    /// The client's own id, else a fresh one.
+    pub(crate) fn of(headers: &HeaderMap, clock: &Clock, ids: &Ids) -> Self {
+        let own = headers.get(X_REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|t| is_harmless(t));
+        // Without randomness the request still gets an answer; only its id says nothing.
+        own.map_or_else(|| Self(dashed(&ids.uuid_v7(clock.now()).unwrap_or_default())), |t| Self(t.to_owned()))
+    }
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
+    }
+    /// The id in the form of a UUID: itself if it has that form, else one made of its digest (RFC 9562, version 8).
+    pub(crate) fn as_uuid(&self) -> String {
+        let is_uuid = self.0.len() == 36 && self.0.bytes().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() });
+        if is_uuid {
+            return self.0.to_ascii_lowercase();
+        }
+        let digest: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        id[6] = 0x80 | (id[6] & 0x0f);
+        id[8] = 0x80 | (id[8] & 0x3f);
+        dashed(&id)
+    }
+}
+
+fn is_harmless(text: &str) -> bool {
+    (1..=MAX_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn dashed(id: &[u8; 16]) -> String {
+    [&id[..4], &id[4..6], &id[6..8], &id[8..10], &id[10..]].map(hex).join("-")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! The command line: names, flags and help texts. What they do is in `commands`.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{doctor, export, import, key, project, seal, serve, verify};
+
+/// An audit-log server: events go in durably, stay provably unaltered, and come out again.
+#[derive(Debug, Parser)]
+#[command(
+    name = "indelible",
+    version,
+    after_help = "Start with:  indelible serve --demo\nThen:        indelible COMMAND --help",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands. All but `serve` and `openapi` work on the data directory, whether or not a server runs on it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    #[command(after_help = serve::after_help())]
+    Serve(Box<serve::Serve>),
+    /// Read events from files of many kinds into the store
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Import),
+    /// Write events to a file or to standard output
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Export),
+    /// Check the hash chain of the store or of an exported file
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Verify),
+    /// Make, list and revoke API keys
+    #[command(subcommand, after_help = key::EXAMPLES)]
+    Key(key::Key),
+    /// Make and list projects
+    #[command(subcommand, after_help = project::EXAMPLES)]
+    Project(project::Project),
+    /// Check every batch, segment and hash, and say what is wrong where
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Doctor),
+    /// Move what is in the hot tails into segments now, and compact
+    #[command(after_help = seal::EXAMPLES)]
+    Seal(seal::Seal),
+    /// Print the OpenAPI description of the server
+    Openapi,
+}

@@ -1,0 +1,132 @@
+//! One module a command, and what they share: opening the store and running to the end or to a signal.
+
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod key;
+pub(crate) mod project;
+pub(crate) mod seal;
+pub(crate) mod serve;
+pub(crate) mod verify;
+
+mod demo;
+mod draft;
+mod signals;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indelible_model::{Clock, Ids, LogKind};
+use indelible_service::{Caller, Grant, Permission, Service};
+use tokio::runtime::Builder;
+
+use crate::args::Command;
+use crate::config::flags::{AllFlags, StoreFlags};
+use crate::config::settings::Settings;
+use crate::failure::Failure;
+use crate::{log, out};
+
+/// The exit code after SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// How long threads of background work are waited for at the end.
+const BACKGROUND: Duration = Duration::from_secs(2);
+
+/// What a command does if there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// It fails.
+    Store,
+    /// It makes one.
+    StoreOrNew,
+}
+
+/// Runs one command to its end.
+pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(serve) => serve::run(&serve),
+        Command::Import(import) if import.list_mappings => import::list_mappings(),
+        Command::Import(import) => on_store(&import.store, Need::StoreOrNew, async |service| import::run(&import, service).await),
+        Command::Export(export) => on_store(&export.store, Need::Store, async |service| export::run(&export, service).await),
+        Command::Verify(verify) => match &verify.file {
+            Some(file) => verify::file::run(&verify, file),
+            None => on_store(&verify.store, Need::Store, async |service| verify::store(&verify, service).await),
+        },
+        Command::Key(key) => on_store(key.store(), key.need(), async |service| key::run(&key, service).await),
+        Command::Project(project) => on_store(project.store(), project.need(), async |service| project::run(&project, service).await),
+        Command::Doctor(doctor) => on_store(&doctor.store, Need::Store, doctor::run),
+        Command::Seal(seal) => on_store(&seal.store, Need::Store, seal::run),
+        Command::Openapi => out::line(indelible_http::openapi_json()).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Opens the store, runs `command` on it until it ends or a signal comes, and lets the service finish.
+fn on_store(flags: &StoreFlags, need: Need, command: impl AsyncFnOnce(&Service) -> Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    let settings = Settings::load(&AllFlags::from(flags))?;
+    log::start(&settings, "warn")?;
+    let data_dir = &settings.service.data_dir;
+    if need == Need::Store && !data_dir.is_dir() {
+        return Err(Failure::new(format!("There is no store at {}.", data_dir.display())).then("Name its directory with --data-dir or INDELIBLE_DATA_DIR."));
+    }
+    run_to_end(settings.service.workers, async {
+        let mut signals = signals::Signals::new()?;
+        let work = async {
+            let service = open(&settings).await?;
+            if need == Need::StoreOrNew {
+                first_start(&service, &settings).await?;
+            }
+            let done = command(&service).await;
+            service.drain().await;
+            done
+        };
+        tokio::select! {
+            done = work => done,
+            () = signals.next() => Err(Failure::coded(INTERRUPTED, "Interrupted.").then("What was confirmed is stored; run it again to go on.")),
+        }
+    })
+}
+
+/// Runs `work` on threads that end soon after it: what a background task leaves half done is as after a crash, and harmless.
+fn run_to_end(workers: usize, work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().map_err(|e| Failure::new(format!("Threads cannot be started: {e}.")))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(BACKGROUND);
+    done
+}
+
+/// Opens the store, and makes it if it is missing.
+async fn open(settings: &Settings) -> Result<Service, Failure> {
+    Service::open(settings.service.clone(), Clock::System, Ids::System).await.map_err(|e| {
+        let place = settings.service.data_dir.display();
+        Failure::new(format!("The store at {place} cannot be opened: {e}"))
+            .then("Check that the directory may be written and that its disk has room, or name another with --data-dir.")
+    })
+}
+
+/// Makes the first project and its key on a store without projects, and prints them. Gives the key if it was made here.
+async fn first_start(service: &Service, settings: &Settings) -> Result<Option<String>, Failure> {
+    let given = settings.bootstrap_key.as_ref().map(|k| k.reveal());
+    let Some(first) = service.bootstrap(given).await? else { return Ok(None) };
+    out::line(format_args!("project  {}", first.project))?;
+    if given.is_some() {
+        out::line("key      (the one in INDELIBLE_BOOTSTRAP_KEY)")?;
+        return Ok(None);
+    }
+    out::line(format_args!("key      {}   (shown once)", first.secret))?;
+    Ok(Some(first.secret))
+}
+
+/// A caller with one permission on a project, for commands on the machine.
+async fn caller<P: Permission>(service: &Service, project: &str) -> Result<Caller<P>, Failure> {
+    Ok(grant(service, project).await?.permit::<P>()?)
+}
+
+async fn grant(service: &Service, project: &str) -> Result<Grant, Failure> {
+    let id = service.project(project).await?;
+    Ok(service.operator(id).await?)
+}
+
+/// The log of a name.
+fn parse_log(name: &str) -> Result<LogKind, String> {
+    LogKind::ALL.into_iter().find(|log| log.name() == name).ok_or_else(|| "give events or activity".to_owned())
+}

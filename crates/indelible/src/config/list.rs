@@ -1,0 +1,117 @@
+//! Every setting: its name in the file, its flag, its default, what it accepts and what it means.
+
+/// What a setting's text must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Accepts {
+    /// `HOST:PORT`.
+    Address,
+    /// A path.
+    Path,
+    /// An API key that must not be shown.
+    Secret,
+    /// A log filter.
+    Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A whole number in this range.
+    Count(u64, u64),
+    /// A size in this range of bytes.
+    Size(u64, u64),
+    /// A time in this range of seconds.
+    Time(u64, u64),
+}
+
+/// One setting. Its environment name is `INDELIBLE_` and its name in capitals.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// The table of the file that it stands in.
+    pub(crate) section: &'static str,
+    /// Its name, unique over all sections.
+    pub(crate) name: &'static str,
+    /// Its flag; `None` where a command line would give a secret away.
+    pub(crate) flag: Option<&'static str>,
+    /// What it accepts.
+    pub(crate) accepts: Accepts,
+    /// Its default as text; empty for none.
+    pub(crate) default: &'static str,
+    /// What it means.
+    pub(crate) about: &'static str,
+}
+
+impl Setting {
+    /// The name of its environment variable.
+    pub(crate) fn env(&self) -> String {
+        format!("INDELIBLE_{}", self.name.to_uppercase())
+    }
+}
+
+impl Accepts {
+    /// The placeholder in the help.
+    pub(crate) fn placeholder(self) -> &'static str {
+        match self {
+            Self::Address => "HOST:PORT",
+            Self::Path => "PATH",
+            Self::Secret => "KEY",
+            Self::Text => "FILTER",
+            Self::Word(_) => "WORD",
+            Self::Count(..) => "N",
+            Self::Size(..) => "SIZE",
+            Self::Time(..) => "TIME",
+        }
+    }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const DAY: u64 = 86_400;
+
+macro_rules! settings {
+    ($($section:literal { $($name:literal $flag:expr, $accepts:expr, $default:literal, $about:literal;)* })*) => {
+        /// The sections in the order of the documentation, with what is in them.
+        pub(crate) const SETTINGS: &[Setting] = &[$($(Setting { section: $section, name: $name, flag: $flag, accepts: $accepts, default: $default, about: $about },)*)*];
+    };
+}
+
+settings! {
+    "server" {
+        "listen" Some("listen"), Accepts::Address, "127.0.0.1:8700", "Where the server listens. Port 0 takes a free one; the URL printed at the start names it.";
+        "data_dir" Some("data-dir"), Accepts::Path, "./data", "The directory that holds everything. It is made if it is missing.";
+        "bootstrap_key" None, Accepts::Secret, "", "On a store without projects: make project `default` with this key (lp_sk_...), all scopes, instead of a random one.";
+        "drain_time" Some("drain-time"), Accepts::Time(0, 30), "30s", "How long requests in flight may go on after SIGTERM or SIGINT.";
+        "max_read_time" Some("max-read-time"), Accepts::Time(1, 30 * DAY), "24h", "How long one export or other read may take.";
+        "workers" Some("workers"), Accepts::Count(0, 1024), "0", "Threads that decode and encode; 0 means one a core.";
+    }
+    "log" {
+        "log" Some("log"), Accepts::Text, "info", "What is logged to standard error: error, warn, info, debug, trace, or a filter such as info,indelible_http=debug. Commands other than serve start at warn.";
+        "log_format" Some("log-format"), Accepts::Word(&["auto", "text", "json"]), "auto", "auto is text on a terminal and JSON lines elsewhere.";
+    }
+    "limits" {
+        "batch_events" Some("batch-events"), Accepts::Count(1, 10_000), "100", "Events in one POST /v1/events/batch.";
+        "bulk_events" Some("bulk-events"), Accepts::Count(1, 1_000_000), "50000", "Events in one POST /v1/events/bulk.";
+        "bulk_bytes" Some("bulk-bytes"), Accepts::Size(KIB, GIB), "64MiB", "Decompressed bytes of one POST /v1/events/bulk.";
+        "body_bytes" Some("body-bytes"), Accepts::Size(KIB, GIB), "8MiB", "Bytes of one request body elsewhere.";
+        "inflation_ratio" Some("inflation-ratio"), Accepts::Count(1, 100_000), "200", "How many times larger than its compressed form a body may be.";
+        "event_bytes" Some("event-bytes"), Accepts::Size(KIB, 64 * MIB), "1MiB", "Bytes of one event's JSON text.";
+        "json_depth" Some("json-depth"), Accepts::Count(4, 256), "128", "Nesting of one event's JSON.";
+        "name_bytes" Some("name-bytes"), Accepts::Size(16, MIB), "1KiB", "Bytes of one member name.";
+        "text_bytes" Some("text-bytes"), Accepts::Size(16, MIB), "2KiB", "Bytes of an action, an id, a type or a name.";
+        "query_bytes" Some("query-bytes"), Accepts::Size(256, MIB), "16KiB", "Bytes of a query string.";
+        "search_bytes" Some("search-bytes"), Accepts::Size(1, MIB), "1KiB", "Bytes of a search term.";
+        "aitronos_export_rows" Some("aitronos-export-rows"), Accepts::Count(1, 10_000_000), "10000", "Rows of an Aitronos export without limit=none; the newest are given.";
+    }
+    "storage" {
+        "seal_bytes" Some("seal-bytes"), Accepts::Size(KIB, 4 * GIB), "64MiB", "Seal the hot tail of a log into a segment when it is larger than this.";
+        "seal_age" Some("seal-age"), Accepts::Time(1, 3650 * DAY), "1d", "Seal a hot tail that is older than this, whatever its size.";
+        "segment_bytes" Some("segment-bytes"), Accepts::Size(KIB, 16 * GIB), "512MiB", "Compact neighbouring segments up to this size, counted in bytes of lines.";
+        "merge_batches" Some("merge-batches"), Accepts::Count(2, 100_000), "64", "Merge the batches of a hot tail when there are more than this.";
+        "orphan_grace" Some("orphan-grace"), Accepts::Time(0, 30 * DAY), "10m", "Delete files that no manifest names only when they are older than this.";
+        "task_interval_ms" Some("task-interval-ms"), Accepts::Count(10, 3_600_000), "1000", "How often, in milliseconds, background work looks for something to do.";
+        "task_lease" Some("task-lease"), Accepts::Time(1, DAY), "60s", "After this time without a sign of life, a task is taken over.";
+    }
+    "memory" {
+        "ingest_budget" Some("ingest-budget"), Accepts::Size(MIB, 1024 * GIB), "128MiB", "All bodies that are being taken in may hold this much; beyond it callers are told to come back.";
+        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "64MiB", "All exports and other reads may hold this much decoded data.";
+        "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "64MiB", "Decoded batches and segment parts kept for the next read.";
+    }
+}

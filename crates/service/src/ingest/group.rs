@@ -1,0 +1,302 @@
+//! One group commit: positions, ids, hashes and rows of all requests of the group, in one transaction.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use indelible_archive::batch::{Body, BodyWriter, Entry, Envelope};
+use indelible_model::ids::EventIds;
+use indelible_model::line::Line;
+use indelible_model::{Clock, Error, Ids, Kind, LogKind, ProjectId, Result, Timestamp};
+use indelible_store::{IdempotencyRow, LogHead, NewBatch, Store, TaskKind, WriteTx};
+
+use super::prepare::{BATCH_BYTES, BATCH_EVENTS};
+use super::{Appended, Outcome, Request};
+use crate::SealConfig;
+use crate::stats::Stats;
+
+/// How long an idempotency key is remembered.
+pub(crate) const IDEMPOTENCY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+/// What the writer works with.
+pub(super) struct Work {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) ids: Ids,
+    pub(super) seal: SealConfig,
+    pub(super) stats: Arc<Stats>,
+}
+
+type ExternalIds = HashMap<(ProjectId, [u8; 16]), (LogKind, u64)>;
+
+impl Work {
+    /// Commits all requests of a group, or none. The inner results are each request's own.
+    pub(super) async fn commit(&self, requests: &[Request]) -> Result<Vec<Result<Appended>>> {
+        let now = self.clock.now();
+        let mut tx = self.store.write().await?;
+        let mut logs: BTreeMap<(ProjectId, LogKind), OpenLog> = BTreeMap::new();
+        let mut externals = known_externals(&mut tx, requests).await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        let (mut accepted, mut duplicates) = (0, 0);
+        for request in requests {
+            let answer = self.place(&mut tx, request, &mut logs, &mut externals, now).await?;
+            if let Ok(a) = &answer
+                && !a.replayed
+            {
+                let n = a.outcomes.iter().filter(|o| o.duplicate).count() as u64;
+                duplicates += n;
+                accepted += a.outcomes.len() as u64 - n;
+            }
+            answers.push(answer);
+        }
+        for ((project, kind), mut log) in logs {
+            log.close_batch()?;
+            if log.batches.is_empty() {
+                continue;
+            }
+            tx.log_append(project, kind, &log.batches, &log.head, now).await?;
+            tx.external_insert(project, kind, &log.externals).await?;
+            if log.head.hot_bytes >= self.seal.seal_bytes {
+                tx.task_enqueue(project, kind, TaskKind::Seal, now).await?;
+            } else if log.head.hot_batches >= self.seal.merge_batches && log.head.hot_bytes / log.head.hot_batches < BATCH_BYTES as u64 / 8 {
+                tx.task_enqueue(project, kind, TaskKind::Merge, now).await?;
+            }
+        }
+        tx.commit().await?;
+        self.stats.events_accepted.add(accepted);
+        self.stats.events_duplicate.add(duplicates);
+        Ok(answers)
+    }
+
+    async fn place(
+        &self,
+        tx: &mut WriteTx,
+        request: &Request,
+        logs: &mut BTreeMap<(ProjectId, LogKind), OpenLog>,
+        externals: &mut ExternalIds,
+        now: Timestamp,
+    ) -> Result<Result<Appended>> {
+        if let Some(i) = &request.idempotency {
+            let since = Timestamp::clamped(now.micros() - IDEMPOTENCY_MICROS);
+            if let Some(row) = tx.idempotency_find(request.project, i.route, &i.key, since).await? {
+                if row.body_digest != i.body_digest {
+                    return Ok(Err(Error::new(Kind::KeyReused, "This Idempotency-Key was used with another body.")));
+                }
+                let outcomes = read_outcomes(&row.outcome)?;
+                return Ok(Ok(Appended { outcomes, replayed: true, lines: Vec::new() }));
+            }
+        }
+        let events = request.prepared.batch.events();
+        for kind in LogKind::ALL {
+            let count = events.iter().filter(|e| e.log == kind).count();
+            if count == 0 {
+                continue;
+            }
+            let key = (request.project, kind);
+            if let std::collections::btree_map::Entry::Vacant(slot) = logs.entry(key) {
+                slot.insert(OpenLog::load(tx, request.project, kind, now).await?);
+            }
+            if let Some(log) = logs.get_mut(&key) {
+                log.ids = Some(EventIds::after(log.head.last_id, count, &self.ids)?);
+            }
+        }
+        let appended = place_events(request, logs, externals)?;
+        if let Some(i) = &request.idempotency {
+            let row = IdempotencyRow { body_digest: i.body_digest, outcome: write_outcomes(&appended.outcomes) };
+            tx.idempotency_insert(request.project, i.route, &i.key, &row, now).await?;
+        }
+        Ok(Ok(appended))
+    }
+}
+
+/// The external ids of a group that are stored already.
+async fn known_externals(tx: &mut WriteTx, requests: &[Request]) -> Result<ExternalIds> {
+    let mut wanted: BTreeMap<ProjectId, Vec<[u8; 16]>> = BTreeMap::new();
+    for request in requests {
+        let digests = request.prepared.externals.iter().flatten();
+        wanted.entry(request.project).or_default().extend(digests);
+    }
+    let mut known = HashMap::new();
+    for (project, mut digests) in wanted {
+        digests.sort_unstable();
+        digests.dedup();
+        for hit in tx.external_find(project, &digests).await? {
+            known.insert((project, hit.digest), (hit.log, hit.position));
+        }
+    }
+    Ok(known)
+}
+
+fn place_events(request: &Request, logs: &mut BTreeMap<(ProjectId, LogKind), OpenLog>, externals: &mut ExternalIds) -> Result<Appended> {
+    let p = &request.prepared;
+    let events = p.batch.events();
+    let mut outcomes = Vec::with_capacity(events.len());
+    let mut lines = Vec::new();
+    let fresh = p.externals.iter().flatten().all(|d| !externals.contains_key(&(request.project, *d)));
+    // A frame made before the lock is taken whole, unless one of its events is a duplicate (also of one in the same request).
+    let mut frames = p.frames.iter().peekable();
+    for (i, event) in events.iter().enumerate() {
+        let log = logs.get_mut(&(request.project, event.log)).ok_or_else(|| Error::internal("a log was not loaded"))?;
+        if let Some(digest) = p.externals[i] {
+            if let Some((log, position)) = externals.get(&(request.project, digest)) {
+                outcomes.push(Outcome { log: *log, position: *position, duplicate: true });
+                lines.push(None);
+                continue;
+            }
+            externals.insert((request.project, digest), (event.log, log.head.position + 1));
+            log.externals.push((digest, log.head.position + 1));
+        }
+        let (action, details) = (p.batch.slice(&event.action), p.batch.slice(&event.details));
+        let whole = fresh && p.externals.iter().all(Option::is_none);
+        if whole && frames.peek().is_some_and(|(range, _)| range.start == i) {
+            log.close_batch()?;
+        }
+        let line = log.place(event.occurred_at, &p.salts[i], &p.commitments[i], action, details, !whole || p.frames.is_empty());
+        lines.push(request.echo.then(|| {
+            let mut text = Vec::new();
+            line.write(&mut text);
+            text
+        }));
+        outcomes.push(Outcome { log: event.log, position: log.head.position, duplicate: false });
+        if whole && let Some((_, body)) = frames.next_if(|(range, _)| range.end == i + 1) {
+            log.close_with(body)?;
+        } else if log.is_full() {
+            log.close_batch()?;
+        }
+    }
+    Ok(Appended { outcomes, replayed: false, lines })
+}
+
+/// A log while a group is placed in it.
+struct OpenLog {
+    head: LogHead,
+    received_at: Timestamp,
+    ids: Option<EventIds>,
+    batches: Vec<NewBatch>,
+    externals: Vec<([u8; 16], u64)>,
+    /// The open batch.
+    body: BodyWriter,
+    entries: Vec<Entry>,
+    previous_hash: [u8; 32],
+    occurred: Option<(Timestamp, Timestamp)>,
+    scratch: Vec<u8>,
+}
+
+impl OpenLog {
+    async fn load(tx: &mut WriteTx, project: ProjectId, kind: LogKind, now: Timestamp) -> Result<Self> {
+        let head = tx.log_head(project, kind).await?.unwrap_or_else(|| LogHead {
+            position: 0,
+            hash: indelible_proof::genesis(project, kind),
+            last_id: [0; 16],
+            received_at: Timestamp::clamped(i64::MIN),
+            hot_batches: 0,
+            hot_events: 0,
+            hot_bytes: 0,
+        });
+        Ok(Self {
+            // The clock may have stepped back; a log's times of receipt never do.
+            received_at: now.max(head.received_at),
+            previous_hash: head.hash,
+            head,
+            ids: None,
+            batches: Vec::new(),
+            externals: Vec::new(),
+            body: BodyWriter::default(),
+            entries: Vec::new(),
+            occurred: None,
+            scratch: Vec::new(),
+        })
+    }
+    /// Gives one event its place. `record`: its record goes into the open batch's body; otherwise a frame has it already.
+    fn place<'a>(&mut self, occurred_at: Option<Timestamp>, salt: &[u8; 16], commitment: &[u8; 32], action: &'a [u8], details: &'a [u8], record: bool) -> Line<'a> {
+        let received_at = self.received_at;
+        let id = self.ids.as_mut().map_or(indelible_model::EventId(self.head.last_id), |ids| ids.next(received_at));
+        let at = occurred_at.unwrap_or(received_at);
+        let position = self.head.position + 1;
+        let previous_hash = self.head.hash;
+        let envelope = indelible_proof::Envelope { action, commitment, id, occurred_at: at, previous_hash: &previous_hash, received_at, position };
+        let hash = envelope.hash(&mut self.scratch);
+        if record {
+            self.body.push(salt, occurred_at, action, details);
+        }
+        self.entries.push(Entry { id, hash, received_at });
+        self.occurred = Some(self.occurred.map_or((at, at), |(min, max)| (min.min(at), max.max(at))));
+        self.head.position = position;
+        self.head.hash = hash;
+        self.head.last_id = id.0;
+        self.head.received_at = received_at;
+        Line { id, position, action, occurred_at: at, received_at, details, salt: *salt, hash, previous_hash }
+    }
+    fn is_full(&self) -> bool {
+        self.body.raw_len() >= BATCH_BYTES || (self.body.raw_len() > 0 && self.entries.len() >= BATCH_EVENTS)
+    }
+    /// Closes the open batch with the body that was gathered here.
+    fn close_batch(&mut self) -> Result<()> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let body = self.body.take()?;
+        self.close_with(&body)
+    }
+    /// Closes the open batch with a body made before.
+    fn close_with(&mut self, body: &Body) -> Result<()> {
+        let Some((min_occurred, max_occurred)) = self.occurred.take() else { return Err(Error::internal("a batch without events")) };
+        let entries = std::mem::take(&mut self.entries);
+        let last = self.head.position;
+        let first = last + 1 - entries.len() as u64;
+        self.head.hot_batches += 1;
+        self.head.hot_events += entries.len() as u64;
+        self.head.hot_bytes += body.raw_len;
+        let envelope = Envelope { first, previous_hash: self.previous_hash, raw_len: body.raw_len, entries }.to_bytes();
+        self.previous_hash = self.head.hash;
+        self.batches.push(NewBatch { first, last, raw_bytes: body.raw_len, min_occurred, max_occurred, envelope, body: body.bytes.clone() });
+        Ok(())
+    }
+}
+
+/// Outcomes as runs: log and duplicate flag, first position, count.
+fn write_outcomes(outcomes: &[Outcome]) -> Vec<u8> {
+    let mut runs: Vec<(Outcome, u64)> = Vec::new();
+    for o in outcomes {
+        match runs.last_mut() {
+            Some((first, n)) if first.log == o.log && first.duplicate == o.duplicate && first.position + *n == o.position => *n += 1,
+            _ => runs.push((*o, 1)),
+        }
+    }
+    let mut out = vec![1];
+    for (o, n) in runs {
+        out.push(u8::from(o.log == LogKind::Activity) | u8::from(o.duplicate) << 1);
+        out.extend_from_slice(&o.position.to_le_bytes());
+        out.extend_from_slice(&n.to_le_bytes());
+    }
+    out
+}
+
+fn read_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>> {
+    let bad = || Error::corrupt("an idempotency record is not of version 1");
+    let Some((1, runs)) = bytes.split_first() else { return Err(bad()) };
+    if !runs.len().is_multiple_of(17) {
+        return Err(bad());
+    }
+    let mut out = Vec::new();
+    for run in runs.chunks_exact(17) {
+        let word = |at: usize| run[at..at + 8].try_into().map(u64::from_le_bytes).map_err(|_| bad());
+        let log = if run[0] & 1 == 1 { LogKind::Activity } else { LogKind::Events };
+        let (first, count) = (word(1)?, word(9)?);
+        out.extend((0..count).map(|i| Outcome { log, position: first + i, duplicate: run[0] & 2 == 2 }));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_round_trip() {
+        let o = |log, position, duplicate| Outcome { log, position, duplicate };
+        let all = [o(LogKind::Events, 1, false), o(LogKind::Events, 2, false), o(LogKind::Events, 2, true), o(LogKind::Activity, 3, false), o(LogKind::Events, 9, false)];
+        assert_eq!(read_outcomes(&write_outcomes(&all)).unwrap(), all);
+        assert_eq!(read_outcomes(&write_outcomes(&[])).unwrap(), []);
+        assert!(read_outcomes(&[2]).is_err() && read_outcomes(&[1, 2]).is_err() && read_outcomes(&[]).is_err());
+    }
+}

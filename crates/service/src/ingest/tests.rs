@@ -1,0 +1,173 @@
+use indelible_model::fields::Field;
+use indelible_model::line::Line;
+use indelible_model::query::{Order, Query};
+use indelible_model::{Clock, EventBatch, EventId, Ids, Kind, Limits, LogKind, Timestamp};
+
+use crate::{CanExport, CanRead, CanVerify, CanWrite, Coding, Config, ExportOptions, Format, Grant, Idempotency, Layout, SealConfig, Service};
+
+async fn service() -> (tempfile::TempDir, Service, Grant) {
+    let dir = tempfile::tempdir().unwrap();
+    let seal = SealConfig { seal_bytes: 1 << 40, segment_bytes: 1 << 20, merge_batches: 1 << 40, orphan_grace_secs: 0, ..SealConfig::default() };
+    let config = Config { data_dir: dir.path().into(), seal, ..Config::default() };
+    let clock = Clock::fixed(Timestamp::parse("2026-02-10T14:32:15.5Z").unwrap());
+    let service = Service::open(config, clock, Ids::seeded(1)).await.unwrap();
+    let first = service.bootstrap(Some("lp_sk_test_0123456789")).await.unwrap().unwrap();
+    let grant = service.authenticate(&first.secret).await.unwrap();
+    (dir, service, grant)
+}
+
+fn batch(texts: &[String]) -> EventBatch {
+    let mut batch = EventBatch::default();
+    texts.iter().for_each(|t| batch.push(t.as_bytes(), &Limits::default()).unwrap());
+    batch
+}
+
+fn events(from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|i| format!(r#"{{"action":"a.{}","actor":{{"id":"u{}"}},"metadata":{{"i":{i},"pad":"{}"}}}}"#, i % 3, i % 11, "p".repeat(i % 300))).collect()
+}
+
+fn idem(key: &str, digest: u8) -> Option<Idempotency> {
+    Some(Idempotency { route: "r", key: key.into(), body_digest: [digest; 32] })
+}
+
+async fn export(service: &Service, grant: &Grant, query: Query, format: Format, options: ExportOptions) -> (Vec<u8>, u64) {
+    let mut export = service.export(&grant.permit::<CanExport>().unwrap(), query, format, options).await.unwrap();
+    let mut out = Vec::new();
+    while let Some(chunk) = export.next().await {
+        out.extend_from_slice(&chunk.unwrap());
+    }
+    (out, export.finished().unwrap().rows)
+}
+
+#[tokio::test]
+async fn what_was_appended_is_read_back_sealed_or_not() {
+    let (_dir, service, grant) = service().await;
+    let write = grant.permit::<CanWrite>().unwrap();
+    let read = grant.permit::<CanRead>().unwrap();
+    for i in 0..40 {
+        service.append(&write, batch(&events(i * 5, i * 5 + 5)), None).await.unwrap();
+    }
+    let big = service.append(&write, batch(&events(200, 9000)), None).await.unwrap();
+    assert_eq!((big.outcomes[0].position, big.outcomes.last().unwrap().position), (201, 9000));
+    let all = Query::all(LogKind::Events);
+    let (hot, rows) = export(&service, &grant, all.clone(), Format::Ndjson, ExportOptions::default()).await;
+    assert_eq!(rows, 9000);
+    let mut chain = indelible_proof::Chain::from(1, indelible_proof::genesis(grant.project, LogKind::Events));
+    for (i, line) in hot.split_inclusive(|b| *b == b'\n').enumerate() {
+        chain.push(line).unwrap();
+        assert!(String::from_utf8_lossy(line).contains(&format!("\"i\":{i},")));
+    }
+    let mut csv = Vec::new();
+    for round in 0..4 {
+        match round {
+            1 => assert!(service.seal_log_once(&grant).await),
+            2 => {
+                service.append(&write, batch(&events(9000, 9010)), None).await.unwrap();
+                assert!(service.seal_all().await.unwrap().seals > 0);
+            }
+            3 => {
+                service.sweep_now().await;
+            }
+            _ => {}
+        }
+        let bounded = Query { before: Some(9001), ..all.clone() };
+        let (now, _) = export(&service, &grant, bounded.clone(), Format::Ndjson, ExportOptions::default()).await;
+        assert!(now == hot, "round {round}");
+        let (zipped, _) = export(&service, &grant, bounded.clone(), Format::Ndjson, ExportOptions { coding: Coding::Zstd, ..ExportOptions::default() }).await;
+        assert!(zstd::stream::decode_all(&zipped[..]).unwrap() == hot);
+        let (gzipped, _) = export(&service, &grant, bounded.clone(), Format::Ndjson, ExportOptions { coding: Coding::Gzip, ..ExportOptions::default() }).await;
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&gzipped[..]), &mut text).unwrap();
+        assert!(text == hot);
+        let (table, _) = export(&service, &grant, bounded.clone(), Format::Csv(Layout::LogProof), ExportOptions::default()).await;
+        if round == 0 {
+            csv = table;
+        } else {
+            assert!(table == csv, "round {round}");
+        }
+        let (array, _) = export(&service, &grant, Query { limit: Some(3), order: Order::Descending, ..bounded.clone() }, Format::Json, ExportOptions::default()).await;
+        let array: Vec<serde_json::Value> = serde_json::from_slice(&array).unwrap();
+        assert_eq!(array.iter().map(|e| e["sequence_number"].as_u64().unwrap()).collect::<Vec<_>>(), [9000, 8999, 8998]);
+        let mut filtered = bounded.clone();
+        filtered.filter.equals(Field::ActorId, "u7");
+        let count = service.count(&read, &filtered).await.unwrap();
+        assert_eq!(count, 9000 / 11 + u64::from(9000 % 11 > 7));
+        let mut seen = Vec::new();
+        let mut before = Some(9001);
+        loop {
+            let page = service.page(&read, Query { before, order: Order::Descending, limit: Some(100), ..filtered.clone() }).await.unwrap();
+            seen.extend(page.lines.iter().map(|l| Line::parse(l).unwrap().position));
+            before = page.last_position;
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(seen.len() as u64, count);
+        assert!(seen.windows(2).all(|w| w[0] > w[1]));
+        let skipped = service.page(&read, Query { skip: 10, limit: Some(5), ..filtered.clone() }).await.unwrap();
+        let positions: Vec<_> = skipped.lines.iter().map(|l| Line::parse(l).unwrap().position).collect();
+        assert_eq!(positions, seen.iter().rev().skip(10).take(5).copied().collect::<Vec<_>>());
+        let verified = service.verify(&grant.permit::<CanVerify>().unwrap(), LogKind::Events).await.unwrap();
+        assert!(verified.valid, "{verified:?}");
+        for at in [0, 1, 4321, 8999] {
+            let line = hot.split(|b| *b == b'\n').nth(at).unwrap();
+            assert_eq!(service.event(&read, Line::parse(line).unwrap().id).await.unwrap(), line);
+        }
+        assert_eq!(service.event(&read, EventId([7; 16])).await.unwrap_err().kind(), Kind::NotFound);
+        let mut problems = Vec::new();
+        let report = service.doctor(&mut |n| problems.push(n)).await.unwrap();
+        assert_eq!(report.problems, 0, "{problems:?}");
+    }
+}
+
+#[tokio::test]
+async fn duplicates_get_the_existing_position_and_take_none() {
+    let (_dir, service, grant) = service().await;
+    let write = grant.permit::<CanWrite>().unwrap();
+    let e = |id: &str| format!(r#"{{"action":"a","external_id":"{id}"}}"#);
+    let first = service.append(&write, batch(&[e("x"), e("y"), e("x")]), None).await.unwrap();
+    let flat = |a: &crate::Appended| a.outcomes.iter().map(|o| (o.position, o.duplicate)).collect::<Vec<_>>();
+    assert_eq!(flat(&first), [(1, false), (2, false), (1, true)]);
+    let again = service.append(&write, batch(&[e("z"), e("y"), r#"{"action":"b"}"#.into()]), None).await.unwrap();
+    assert_eq!(flat(&again), [(3, false), (2, true), (4, false)]);
+    let lines = service.appended_lines(&write, again).await.unwrap();
+    assert_eq!(lines.iter().map(|l| Line::parse(l).unwrap().position).collect::<Vec<_>>(), [3, 2, 4]);
+    let many: Vec<String> = (0..3000).map(|i| e(&format!("{}-{}", i % 2000, "x".repeat(40)))).collect();
+    let big = service.append(&write, batch(&many), None).await.unwrap();
+    assert_eq!(big.outcomes.iter().filter(|o| o.duplicate).count(), 1000);
+    assert_eq!(big.outcomes[2500].position, big.outcomes[500].position);
+    assert!(service.verify(&grant.permit::<CanVerify>().unwrap(), LogKind::Events).await.unwrap().valid);
+    assert_eq!(service.stored_events().await.unwrap(), 2004);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_replays_for_a_day() {
+    let (_dir, service, grant) = service().await;
+    let write = grant.permit::<CanWrite>().unwrap();
+    let one = || batch(&[r#"{"action":"a"}"#.to_owned(), r#"{"action":"h","http":{"status":200}}"#.to_owned()]);
+    let first = service.append(&write, one(), idem("k", 1)).await.unwrap();
+    let again = service.append(&write, one(), idem("k", 1)).await.unwrap();
+    assert_eq!((first.replayed, again.replayed), (false, true));
+    assert_eq!(first.outcomes, again.outcomes);
+    assert_eq!(service.append(&write, one(), idem("k", 2)).await.unwrap_err().kind(), Kind::KeyReused);
+    let both = tokio::join!(service.append(&write, one(), idem("c", 1)), service.append(&write, one(), idem("c", 1)));
+    let conflicts = [&both.0, &both.1].iter().filter(|r| r.as_ref().is_err_and(|e| e.kind() == Kind::Conflict)).count();
+    assert_eq!(conflicts, 1);
+    service.clock().advance(25 * 3_600_000_000);
+    assert!(!service.append(&write, one(), idem("k", 2)).await.unwrap().replayed);
+    service.clock().advance(-48 * 3_600_000_000);
+    service.append(&write, one(), None).await.unwrap();
+    let all = export(&service, &grant, Query::all(LogKind::Events), Format::Ndjson, ExportOptions::default()).await.0;
+    let times: Vec<_> = all.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| Line::parse(l).unwrap().received_at).collect();
+    assert!(times.is_sorted() && times.len() == 4, "{times:?}");
+}
+
+#[tokio::test]
+async fn after_a_drain_nothing_is_taken() {
+    let (_dir, service, grant) = service().await;
+    let write = grant.permit::<CanWrite>().unwrap();
+    service.append(&write, batch(&events(0, 3)), None).await.unwrap();
+    service.drain().await;
+    assert!(matches!(service.append(&write, batch(&events(0, 3)), None).await.unwrap_err().kind(), Kind::Unavailable(_)));
+    assert_eq!(service.stored_events().await.unwrap(), 3);
+}

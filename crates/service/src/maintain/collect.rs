@@ -1,0 +1,37 @@
+//! Sweeps: what aged, what expired, what may be deleted.
+
+use indelible_model::{Error, Result, Timestamp};
+use indelible_store::TaskKind;
+
+use crate::Service;
+use crate::ingest::IDEMPOTENCY_MICROS;
+
+/// Objects deleted, and aged logs enqueued, in one sweep.
+const SWEEP: u32 = 300;
+
+impl Service {
+    /// Deletes due objects, forgets expired idempotency keys, enqueues seals of aged logs. Idempotent.
+    pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
+        let age = i64::try_from(self.inner.config.seal.seal_age_secs).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let mut tx = self.inner.store.read().await?;
+        let due = tx.object_list_due(now, SWEEP).await?;
+        let aged = tx.log_list_hot_since(Timestamp::clamped(now.micros().saturating_sub(age)), SWEEP).await?;
+        let expired = Timestamp::clamped(now.micros() - IDEMPOTENCY_MICROS);
+        let has_expired = tx.idempotency_any_before(expired).await?;
+        drop(tx);
+        if due.is_empty() && aged.is_empty() && !has_expired {
+            return Ok(());
+        }
+        let (objects, keys) = (self.inner.objects.clone(), due.clone());
+        tokio::task::spawn_blocking(move || keys.iter().try_for_each(|key| objects.delete(key))).await.map_err(Error::internal)??;
+        let mut tx = self.inner.store.write().await?;
+        tx.object_forget(&due).await?;
+        tx.idempotency_expire(expired).await?;
+        for (project, log) in aged {
+            tx.task_enqueue(project, log, TaskKind::Seal, now).await?;
+        }
+        tx.commit().await?;
+        self.inner.stats.objects_deleted.add(due.len() as u64);
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! Small segments into a large one.
+
+use std::sync::Arc;
+
+use indelible_archive::{Segment, Selected, Source, Unit, keys};
+use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
+use indelible_store::{SegmentRow, Task};
+
+use super::seal::new_segment;
+use crate::Service;
+
+/// Small segments in a row from which on they are compacted.
+const RUN: usize = 4;
+/// A segment is small if it has less than this part of the aim.
+const SMALL: u64 = 4;
+/// Bytes of lines that are moved at once.
+const MOVE_BYTES: usize = 8 << 20;
+
+/// The first run of small neighbours that is worth compacting.
+fn choose(rows: &[SegmentRow], aim: u64) -> Option<&[SegmentRow]> {
+    let mut start = 0;
+    while start < rows.len() {
+        let mut bytes = 0;
+        let run = rows[start..]
+            .iter()
+            .take_while(|r| {
+                bytes += r.segment.raw_bytes;
+                r.segment.raw_bytes < aim / SMALL && bytes <= aim
+            })
+            .count();
+        if run >= RUN {
+            return rows.get(start..start + run);
+        }
+        start += run.max(1);
+    }
+    None
+}
+
+impl Service {
+    /// Compacts one run of a log's small segments. False if there is none.
+    ///
+    /// Commits only if every segment is still live at the generation that was read.
+    pub(super) async fn compact_log(&self, project: ProjectId, log: LogKind, task: Option<&Task>) -> Result<bool> {
+        let rows = self.inner.store.read().await?.segment_range(project, log, 1, u64::MAX, false, 1_000_000).await?;
+        let Some(run) = choose(&rows, self.inner.config.seal.segment_bytes) else { return Ok(false) };
+        let Some(first) = run.first() else { return Ok(false) };
+        let (name, staged, mut writer) = self.begin_segment(project, log, first.segment.first).await?;
+        for row in run {
+            self.heartbeat(task).await?;
+            let (objects, input) = (self.inner.objects.clone(), row.segment.name.clone());
+            writer = tokio::task::spawn_blocking(move || {
+                let segment = Arc::new(Segment::open(&objects, &input)?);
+                let mut rows = 0..segment.count();
+                while !rows.is_empty() {
+                    let unit = Unit::cut(&segment, &rows, MOVE_BYTES, false);
+                    rows.start = unit.rows.end;
+                    let mut failed = Ok(());
+                    Unit { source: Source::Segment(Arc::clone(&segment)), rows: unit.rows }.each_line(&Selected::All, |line| {
+                        if failed.is_ok() {
+                            failed = writer.push(line);
+                        }
+                    })?;
+                    failed?;
+                }
+                Ok::<_, Error>(writer)
+            })
+            .await
+            .map_err(Error::internal)??;
+        }
+        let info = tokio::task::spawn_blocking(move || writer.finish()).await.map_err(Error::internal)??;
+        self.heartbeat(task).await?;
+        let inputs: Vec<_> = run.iter().map(|r| (r.id, r.generation)).collect();
+        let retired: Vec<_> = run.iter().flat_map(|r| keys::objects(&r.segment.name)).collect();
+        let now = self.inner.clock.now();
+        let grace = i64::try_from(self.inner.config.seal.orphan_grace_secs).unwrap_or(600).saturating_mul(1_000_000);
+        let mut tx = self.inner.store.write().await?;
+        let due = Timestamp::clamped(now.micros().saturating_add(grace));
+        if !tx.segment_replace(project, log, &new_segment(&name, &info), &staged, &inputs, &retired, (now, due)).await? {
+            return Err(Error::internal("the segments changed while they were compacted"));
+        }
+        tx.commit().await?;
+        self.inner.stats.compactions.add(1);
+        self.publish_manifest(project, log).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use indelible_store::NewSegment;
+
+    fn row(first: u64, raw_bytes: u64) -> SegmentRow {
+        let at = Timestamp::clamped(0);
+        let segment = NewSegment { first, last: first, version: 1, name: String::new(), raw_bytes, rows_bytes: 0, columns_bytes: 0, min_occurred: at, max_occurred: at };
+        SegmentRow { id: first, generation: 1, segment }
+    }
+
+    #[test]
+    fn runs_of_small_neighbours_up_to_the_aim() {
+        let run = |sizes: &[u64]| {
+            let rows: Vec<_> = (1..).zip(sizes).map(|(i, s)| row(i, *s)).collect();
+            choose(&rows, 100).map(|r| (r[0].segment.first, r.len()))
+        };
+        assert_eq!(run(&[]), None);
+        assert_eq!(run(&[1, 1, 1]), None);
+        assert_eq!(run(&[1, 1, 1, 1]), Some((1, 4)));
+        assert_eq!(run(&[90, 1, 1, 1, 1, 1]), Some((2, 5)));
+        assert_eq!(run(&[24, 24, 24, 24, 24]), Some((1, 4)));
+        assert_eq!(run(&[30, 1, 1, 30, 1, 1, 1]), None);
+    }
+}

@@ -1,0 +1,412 @@
+//! An export as a stream: units decoded and encoded in parallel, handed out in order, memory bounded whatever the reader does.
+//!
+//! A stream begins with small units, so that the first byte comes at once, and grows them with what was read, as TCP's slow
+//! start does: a reader that stalls early holds little. What waits is taken from a process-wide budget; a stream that
+//! gets nothing from it goes on with one small unit at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use indelible_archive::{ColumnSet, Projection, Selected, Source, Unit};
+use indelible_encode::{Format as Form, Layout, ParquetStream};
+use indelible_model::ids::hex;
+use indelible_model::query::{Filter, Order, Query};
+use indelible_model::{Error, Kind, Result};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
+
+use super::Reader;
+use super::scan::Scan;
+use crate::Service;
+use crate::budget::Reservation;
+use crate::caller::{CanExport, Caller};
+use crate::stats::Stats;
+
+/// Bytes of lines of a stream's first units.
+const FIRST_BYTES: usize = 256 << 10;
+/// Bytes of lines of a unit at most, where the output is about as large.
+const MOST_BYTES: usize = 2 << 20;
+/// The same where the output is small: a table of few columns, or a filter.
+const MOST_BYTES_SPARSE: usize = 8 << 20;
+/// A unit is at most this part of what was read before.
+const GROWTH: usize = 4;
+
+/// The content coding of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// As it is.
+    #[default]
+    Identity,
+    /// One gzip member.
+    Gzip,
+    /// zstd frames that follow each other.
+    Zstd,
+}
+
+/// What an export is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One array of the stored lines.
+    Json,
+    /// The stored lines.
+    Ndjson,
+    /// A table.
+    Csv(Layout),
+    /// The archive's columns.
+    Parquet,
+}
+
+/// How an export is delivered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExportOptions {
+    /// The content coding.
+    pub coding: Coding,
+    /// CSV only: the formula-safe, reversible form.
+    pub csv_safe: bool,
+    /// CSV only: begin with a byte order mark.
+    pub bom: bool,
+    /// NDJSON only: end with a line that states rows and digest.
+    pub end_line: bool,
+    /// Compute the digest of the bytes as sent.
+    pub digest: bool,
+}
+
+/// What an export was, once it is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// Rows sent.
+    pub rows: u64,
+    /// SHA-256 of all bytes as sent, if it was asked for.
+    pub sha256_sent: Option<[u8; 32]>,
+}
+
+/// One unit's output.
+#[derive(Default)]
+struct Piece {
+    rows: usize,
+    /// Coded bytes.
+    bytes: Vec<u8>,
+    /// Bytes before coding, where the end line's digest needs them.
+    plain: Option<Vec<u8>>,
+    crc: Option<Crc>,
+    columns: Option<ColumnSet>,
+    /// The unit, where a limit may want it again for fewer rows.
+    unit: Option<Unit>,
+    _room: Option<Reservation>,
+}
+
+/// A running export. Dropping it stops all its work.
+pub struct Export {
+    reader: Reader,
+    stats: Arc<Stats>,
+    scan: Scan,
+    filter: Arc<Filter>,
+    format: Form,
+    options: ExportOptions,
+    back: bool,
+    snapshot: u64,
+    remaining: u64,
+    ahead: VecDeque<JoinHandle<Result<Piece>>>,
+    scanned: usize,
+    rows: u64,
+    state: State,
+    deadline: Instant,
+    sent: Option<Sha256>,
+    plain: Option<Sha256>,
+    crc: Crc,
+    parquet: Option<ParquetStream>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Head,
+    Rows,
+    Scanned,
+    Done,
+    Failed,
+}
+
+impl Service {
+    /// Begins an export of a query's events at the present snapshot. [`Query::skip`] does not apply.
+    pub async fn export(&self, caller: &Caller<CanExport>, query: Query, format: Format, options: ExportOptions) -> Result<Export> {
+        if options.end_line && format != Format::Ndjson {
+            return Err(Error::invalid_member("end", "is for the format ndjson only."));
+        }
+        let format = match format {
+            Format::Json => Form::Json,
+            Format::Ndjson => Form::Ndjson,
+            Format::Csv(layout) => Form::Csv { layout, safe: options.csv_safe, bom: options.bom },
+            Format::Parquet => Form::Parquet,
+        };
+        let snapshot = self.inner.reader.head(caller.project(), query.log).await?;
+        let parquet = (format == Form::Parquet).then(ParquetStream::new).transpose()?;
+        self.inner.stats.exports_started.add(1);
+        Ok(Export {
+            scan: Scan::new(self.inner.reader.clone(), caller.project(), &query, snapshot),
+            reader: self.inner.reader.clone(),
+            stats: Arc::clone(&self.inner.stats),
+            format,
+            back: query.order == Order::Descending,
+            snapshot,
+            remaining: query.limit.unwrap_or(u64::MAX),
+            filter: Arc::new(query.filter),
+            ahead: VecDeque::new(),
+            scanned: 0,
+            rows: 0,
+            state: State::Head,
+            deadline: Instant::now() + Duration::from_secs(self.inner.reader.shared.max_read_secs),
+            sent: options.digest.then(Sha256::new),
+            plain: options.end_line.then(Sha256::new),
+            crc: Crc::new(),
+            options,
+            parquet,
+        })
+    }
+}
+
+impl Export {
+    /// The head position that the export goes up to.
+    pub fn snapshot(&self) -> u64 {
+        self.snapshot
+    }
+    /// Rows handed out so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+    /// What it was, after the last chunk.
+    pub fn finished(&self) -> Option<Finished> {
+        (self.state == State::Done).then(|| Finished { rows: self.rows, sha256_sent: self.sent.clone().map(|s| s.finalize().into()) })
+    }
+    /// The next chunk; `None` at the end. After an error the stream is over and must not look whole to whoever reads it.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            if matches!(self.state, State::Done | State::Failed) {
+                return None;
+            }
+            match self.step().await {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => {
+                    self.stats.export_bytes.add(bytes.len() as u64);
+                    if let Some(sent) = &mut self.sent {
+                        sent.update(&bytes);
+                    }
+                    return Some(Ok(bytes.into()));
+                }
+                Err(error) => {
+                    self.state = State::Failed;
+                    self.stats.exports_failed.add(1);
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+    async fn step(&mut self) -> Result<Vec<u8>> {
+        match self.state {
+            State::Head => {
+                self.state = State::Rows;
+                // The first units are begun before the head is sent.
+                self.fill().await?;
+                let mut out = if self.options.coding == Coding::Gzip { GZIP_HEAD.to_vec() } else { Vec::new() };
+                let head = self.format.head();
+                out.extend(self.code(head)?);
+                Ok(out)
+            }
+            State::Rows => self.rows_step().await,
+            State::Scanned => {
+                self.state = State::Done;
+                let mut tail = self.format.tail().to_vec();
+                if let Some(parquet) = self.parquet.take() {
+                    tail = tokio::task::spawn_blocking(move || parquet.finish()).await.map_err(Error::internal)??;
+                }
+                if self.format == Form::Json && self.rows > 0 {
+                    tail.insert(0, b'\n');
+                }
+                if let Some(plain) = self.plain.take() {
+                    tail = format!("{{\"_end\":{{\"rows\":{},\"sha256\":\"{}\"}}}}\n", self.rows, hex(&plain.finalize())).into_bytes();
+                }
+                let mut out = self.code(tail)?;
+                if self.options.coding == Coding::Gzip {
+                    out.extend_from_slice(&[3, 0]);
+                    out.extend_from_slice(&self.crc.sum().to_le_bytes());
+                    out.extend_from_slice(&self.crc.amount().to_le_bytes());
+                }
+                Ok(out)
+            }
+            State::Done | State::Failed => Ok(Vec::new()),
+        }
+    }
+    async fn rows_step(&mut self) -> Result<Vec<u8>> {
+        if Instant::now() > self.deadline {
+            return Err(Error::new(Kind::Unavailable(1), "The export took longer than a read may take (max_read_secs)."));
+        }
+        self.fill().await?;
+        let Some(job) = self.ahead.pop_front() else {
+            self.state = State::Scanned;
+            return Ok(Vec::new());
+        };
+        let mut piece = job.await.map_err(Error::internal)??;
+        if piece.rows as u64 > self.remaining {
+            // More than is left of the limit: do this unit again for the rest only.
+            let unit = piece.unit.take().ok_or_else(|| Error::internal("a unit was not kept for the limit"))?;
+            piece = self.job(unit, self.remaining, None).await.map_err(Error::internal)??;
+        }
+        self.remaining -= piece.rows as u64;
+        if self.remaining == 0 {
+            self.ahead.drain(..).for_each(|job| job.abort());
+            self.state = State::Scanned;
+        }
+        if piece.rows == 0 {
+            return Ok(Vec::new());
+        }
+        let mut out = Vec::new();
+        if self.rows > 0 && !self.format.separator().is_empty() {
+            out = self.code(self.format.separator().to_vec())?;
+        }
+        self.rows += piece.rows as u64;
+        self.stats.export_rows.add(piece.rows as u64);
+        if let (Some(columns), Some(mut parquet)) = (piece.columns.take(), self.parquet.take()) {
+            let back = self.back;
+            let (parquet, bytes) = tokio::task::spawn_blocking(move || parquet.push(&columns, back).map(|bytes| (parquet, bytes))).await.map_err(Error::internal)??;
+            self.parquet = Some(parquet);
+            return self.code(bytes);
+        }
+        if let (Some(hash), Some(plain)) = (&mut self.plain, piece.plain.as_ref().or(Some(&piece.bytes))) {
+            hash.update(plain);
+        }
+        if let Some(crc) = &piece.crc {
+            self.crc.combine(crc);
+        }
+        if out.is_empty() {
+            out = piece.bytes;
+        } else {
+            out.extend_from_slice(&piece.bytes);
+        }
+        Ok(out)
+    }
+    /// Keeps enough units in the making.
+    async fn fill(&mut self) -> Result<()> {
+        let most = if self.scanned < 2 * MOST_BYTES { 2 } else { self.reader.shared.worker_count + 1 };
+        while self.state == State::Rows && self.ahead.len() < most {
+            let sparse = !self.filter.is_empty() || matches!(self.format, Form::Csv { layout: Layout::Aitronos, .. });
+            let mut target = (self.scanned / GROWTH).clamp(FIRST_BYTES, if sparse { MOST_BYTES_SPARSE } else { MOST_BYTES });
+            let room = self.reader.shared.budget.try_reserve(target);
+            if room.is_none() {
+                if !self.ahead.is_empty() {
+                    break;
+                }
+                target = FIRST_BYTES;
+            }
+            let Some(unit) = self.scan.next(target).await? else { break };
+            let line_bytes = match &unit.source {
+                Source::Segment(s) => s.line_bytes(),
+                Source::Batch(b) => b.lines().bytes() / b.lines().len().max(1),
+            };
+            self.scanned += unit.rows.len() * line_bytes;
+            let job = self.job(unit, u64::MAX, room);
+            self.ahead.push_back(job);
+        }
+        Ok(())
+    }
+    fn job(&self, unit: Unit, cap: u64, room: Option<Reservation>) -> JoinHandle<Result<Piece>> {
+        let (reader, filter) = (self.reader.clone(), Arc::clone(&self.filter));
+        let (format, options, back) = (self.format, self.options, self.back);
+        let limited = self.remaining != u64::MAX;
+        tokio::spawn(async move {
+            reader
+                .work(move || {
+                    let mut piece = produce(&unit, &filter, format, options, back, cap)?;
+                    piece.unit = limited.then_some(unit);
+                    piece._room = room;
+                    Ok(piece)
+                })
+                .await
+        })
+    }
+    /// Codes bytes that the stream itself adds.
+    fn code(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        if bytes.is_empty() {
+            return Ok(bytes);
+        }
+        let (coded, crc) = code(bytes, self.options.coding)?;
+        if let Some(crc) = crc {
+            self.crc.combine(&crc);
+        }
+        Ok(coded)
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        self.ahead.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Selects, cuts to `cap` rows and encodes one unit.
+fn produce(unit: &Unit, filter: &Filter, format: Form, options: ExportOptions, back: bool, cap: u64) -> Result<Piece> {
+    let mut selected = unit.select(filter)?;
+    let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+    if selected.count(unit) > cap {
+        let mut rows = match selected {
+            Selected::All => unit.rows.clone().collect(),
+            Selected::Rows(rows) => rows,
+        };
+        if back { drop(rows.drain(..rows.len() - cap)) } else { rows.truncate(cap) }
+        selected = Selected::Rows(rows);
+    }
+    let rows = selected.count(unit);
+    let mut piece = Piece { rows, ..Piece::default() };
+    if rows == 0 {
+        return Ok(piece);
+    }
+    if format == Form::Parquet {
+        piece.columns = Some(unit.columns(&selected, &Projection::stored())?);
+        return Ok(piece);
+    }
+    let through = format == Form::Ndjson && options.coding == Coding::Zstd && !options.end_line && !back && selected == Selected::All;
+    if let Some(frames) = through.then(|| unit.frames()).flatten() {
+        piece.bytes = frames?;
+        return Ok(piece);
+    }
+    let mut plain = Vec::new();
+    format.encode(unit, &selected, back, &mut plain)?;
+    if options.end_line && options.coding != Coding::Identity {
+        piece.plain = Some(plain.clone());
+    }
+    (piece.bytes, piece.crc) = code(plain, options.coding)?;
+    Ok(piece)
+}
+
+/// The ten bytes of a gzip member without name and time (RFC 1952).
+const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// Codes a run of bytes so that coded runs follow each other: a zstd frame, or deflate blocks that end on a byte boundary.
+fn code(plain: Vec<u8>, coding: Coding) -> Result<(Vec<u8>, Option<Crc>)> {
+    match coding {
+        Coding::Identity => Ok((plain, None)),
+        Coding::Zstd => Ok((zstd::bulk::compress(&plain, 1).map_err(Error::internal)?, None)),
+        Coding::Gzip => {
+            let mut crc = Crc::new();
+            crc.update(&plain);
+            let mut deflate = Compress::new(Compression::fast(), false);
+            let mut out = Vec::with_capacity(plain.len() / 4 + 64);
+            loop {
+                let at = usize::try_from(deflate.total_in()).map_err(Error::internal)?;
+                let before = out.len();
+                deflate.compress_vec(&plain[at..], &mut out, FlushCompress::Sync).map_err(Error::internal)?;
+                let all_in = usize::try_from(deflate.total_in()).map_err(Error::internal)? == plain.len();
+                // Room left over means that the flush is complete.
+                if all_in && out.len() < out.capacity() {
+                    break;
+                }
+                if out.len() == before && all_in {
+                    break;
+                }
+                out.reserve(plain.len() / 8 + 64);
+            }
+            Ok((out, Some(crc)))
+        }
+    }
+}

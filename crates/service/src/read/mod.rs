@@ -1,0 +1,121 @@
+//! Reading: a snapshot, a scan of segments and batches up to it, and what becomes of the rows.
+//!
+//! A snapshot is the head position S. Positions and rows are stable, so a scan looks up what holds its next position anew at
+//! each step, in one short transaction, and again if a file is gone because it was compacted. No transaction and no file is
+//! held for a slow reader; what waits for one is bounded by a process-wide budget.
+
+mod export;
+mod find;
+mod page;
+mod scan;
+mod verify;
+
+use std::sync::Arc;
+
+use indelible_archive::unit::HotBatch;
+use indelible_archive::{Objects, Segment};
+use indelible_model::{Error, LogKind, ProjectId, Result};
+use indelible_store::{BatchRow, SegmentRow, Store};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+
+use crate::Config;
+use crate::budget::Budget;
+
+pub use export::{Coding, Export, ExportOptions, Finished, Format};
+pub use page::Page;
+pub use verify::Verification;
+
+/// Counts of matches that are remembered, a segment and filter each.
+const COUNTS: usize = 4096;
+
+#[derive(Clone)]
+struct ByMemory;
+
+impl Weighter<String, Arc<Segment>> for ByMemory {
+    fn weight(&self, _key: &String, segment: &Arc<Segment>) -> u64 {
+        segment.memory() as u64
+    }
+}
+
+impl Weighter<(u64, u64), Arc<HotBatch>> for ByMemory {
+    fn weight(&self, _key: &(u64, u64), batch: &Arc<HotBatch>) -> u64 {
+        batch.memory() as u64
+    }
+}
+
+/// What all reads share.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    objects: Objects,
+    segments: Cache<String, Arc<Segment>, ByMemory>,
+    batches: Cache<(u64, u64), Arc<HotBatch>, ByMemory>,
+    counts: Cache<(String, String), u64>,
+    /// Threads that decode and encode.
+    workers: Arc<Semaphore>,
+    worker_count: usize,
+    budget: Budget,
+    max_read_secs: u64,
+}
+
+impl Reader {
+    pub(crate) fn new(store: Store, objects: Objects, config: &Config) -> Self {
+        let bytes = config.cache_bytes as u64;
+        let worker_count = config.workers.max(1);
+        let shared = Shared {
+            store,
+            objects,
+            segments: Cache::with_weighter(256, bytes, ByMemory),
+            batches: Cache::with_weighter(256, bytes, ByMemory),
+            counts: Cache::new(COUNTS),
+            workers: Arc::new(Semaphore::new(worker_count)),
+            worker_count,
+            budget: Budget::new(config.read_budget_bytes),
+            max_read_secs: config.max_read_secs,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+    /// The snapshot: the head position, 0 for an empty log.
+    pub(crate) async fn head(&self, project: ProjectId, log: LogKind) -> Result<u64> {
+        Ok(self.shared.store.read().await?.log_head(project, log).await?.map_or(0, |h| h.position))
+    }
+    /// Runs decoding or encoding on a worker thread.
+    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let permit = Arc::clone(&self.shared.workers).acquire_owned().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            job()
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+    async fn segment(&self, row: &SegmentRow) -> Result<Arc<Segment>> {
+        let name = &row.segment.name;
+        if let Some(open) = self.shared.segments.get(name) {
+            return Ok(open);
+        }
+        let (objects, wanted) = (self.shared.objects.clone(), name.clone());
+        let open = Arc::new(tokio::task::spawn_blocking(move || Segment::open(&objects, &wanted)).await.map_err(Error::internal)??);
+        if open.first() != row.segment.first || open.count() as u64 != row.segment.last - row.segment.first + 1 {
+            return Err(Error::corrupt(format!("{name} does not hold the positions of the manifest")));
+        }
+        self.shared.segments.insert(name.clone(), Arc::clone(&open));
+        Ok(open)
+    }
+    async fn batch(&self, row: BatchRow) -> Result<Arc<HotBatch>> {
+        let key = (row.id, row.generation);
+        if let Some(open) = self.shared.batches.get(&key) {
+            return Ok(open);
+        }
+        let open = self.work(move || HotBatch::decode(row.batch.first, &row.batch.envelope, &row.batch.body)).await?;
+        let open = Arc::new(open);
+        self.shared.batches.insert(key, Arc::clone(&open));
+        Ok(open)
+    }
+}

@@ -1,0 +1,194 @@
+//! Pages and counts: selection on columns first, then only the lines that are wanted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use indelible_archive::{Selected, Source, Unit};
+use indelible_model::query::{Order, Query};
+use indelible_model::{Error, LogKind, Result};
+
+use super::Reader;
+use super::scan::Scan;
+use crate::Service;
+use crate::caller::{CanRead, Caller};
+
+/// Bytes of lines of a unit whose rows are only selected: a whole row group.
+const SELECT_BYTES: usize = 16 << 20;
+/// Events of a page at most.
+const PAGE_EVENTS: u64 = 1000;
+
+/// Some events in the order asked for.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Stored lines without line feeds.
+    pub lines: Vec<Vec<u8>>,
+    /// True if more would follow.
+    pub has_more: bool,
+    /// Position of the last one.
+    pub last_position: Option<u64>,
+}
+
+/// Units with the rows of them that pass, in order, selected ahead in parallel.
+struct Selection {
+    reader: Reader,
+    scan: Scan,
+    query: Arc<Query>,
+    ahead: VecDeque<tokio::task::JoinHandle<Result<(Unit, Selected)>>>,
+    target: usize,
+    ended: bool,
+}
+
+impl Selection {
+    fn new(reader: &Reader, project: indelible_model::ProjectId, query: &Query, head: u64) -> Self {
+        // A page without a filter wants the first few rows only; with one it may have to look far.
+        let target = if query.filter.is_empty() { 1 } else { SELECT_BYTES };
+        Self { reader: reader.clone(), scan: Scan::new(reader.clone(), project, query, head), query: Arc::new(query.clone()), ahead: VecDeque::new(), target, ended: false }
+    }
+    async fn next(&mut self) -> Result<Option<(Unit, Selected)>> {
+        while !self.ended && self.ahead.len() <= self.reader.shared.worker_count {
+            match self.scan.next(self.target).await? {
+                None => self.ended = true,
+                Some(unit) if self.query.filter.is_empty() => {
+                    if self.ahead.is_empty() {
+                        return Ok(Some((unit, Selected::All)));
+                    }
+                    self.ahead.push_back(tokio::spawn(async move { Ok((unit, Selected::All)) }));
+                }
+                Some(unit) => {
+                    let (reader, query) = (self.reader.clone(), Arc::clone(&self.query));
+                    self.ahead.push_back(tokio::spawn(async move {
+                        reader
+                            .work(move || {
+                                let selected = unit.select(&query.filter)?;
+                                Ok((unit, selected))
+                            })
+                            .await
+                    }));
+                }
+            }
+        }
+        match self.ahead.pop_front() {
+            Some(job) => job.await.map_err(Error::internal)?.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Drop for Selection {
+    fn drop(&mut self) {
+        self.ahead.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Service {
+    /// The events of a query after `skip`, up to `limit` (at most a thousand).
+    pub async fn page(&self, caller: &Caller<CanRead>, query: Query) -> Result<Page> {
+        let head = self.inner.reader.head(caller.project(), query.log).await?;
+        let limit = usize::try_from(query.limit.unwrap_or(PAGE_EVENTS).min(PAGE_EVENTS)).map_err(Error::internal)?;
+        let back = query.order == Order::Descending;
+        let mut skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
+        let mut selection = Selection::new(&self.inner.reader, caller.project(), &query, head);
+        let mut jobs = Vec::new();
+        let (mut taken, mut page) = (0, Page::default());
+        while let Some((unit, selected)) = selection.next().await? {
+            let count = selected.count(&unit);
+            if skip >= count {
+                skip -= count;
+                continue;
+            }
+            let mut rows = match selected {
+                Selected::All => unit.rows.clone().collect(),
+                Selected::Rows(rows) => rows,
+            };
+            if back {
+                rows.reverse();
+            }
+            rows.drain(..std::mem::take(&mut skip));
+            page.has_more = rows.len() > limit - taken;
+            rows.truncate(limit - taken);
+            if let Some(last) = rows.last() {
+                taken += rows.len();
+                page.last_position = Some(unit.position(*last));
+                for part in rows.chunks(rows.len().div_ceil(self.inner.reader.shared.worker_count)) {
+                    let (reader, unit, part) = (self.inner.reader.clone(), unit.clone(), part.to_vec());
+                    jobs.push(tokio::spawn(async move { reader.work(move || lines(&unit, part, back)).await }));
+                }
+            }
+            if page.has_more {
+                break;
+            }
+        }
+        for job in jobs {
+            page.lines.extend(job.await.map_err(Error::internal)??);
+        }
+        Ok(page)
+    }
+
+    /// How many events match, whatever skip and limit say.
+    pub async fn count<P>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
+        let head = self.inner.reader.head(caller.project(), query.log).await?;
+        let all = Query { order: Order::Ascending, ..query.clone() };
+        if all.filter.is_empty() {
+            let end = all.before.map_or(head, |b| head.min(b.saturating_sub(1)));
+            return Ok(end.saturating_sub(all.after));
+        }
+        let filter = Arc::new(all.filter.clone());
+        let filter_text = format!("{filter:?}");
+        let mut scan = Scan::new(self.inner.reader.clone(), caller.project(), &all, head);
+        let mut ahead = VecDeque::new();
+        let (mut total, mut ended) = (0, false);
+        loop {
+            while !ended && ahead.len() <= self.inner.reader.shared.worker_count {
+                let Some(unit) = scan.next(SELECT_BYTES).await? else {
+                    ended = true;
+                    break;
+                };
+                // Segments are immutable: what was counted in one is remembered, a row group and filter each.
+                let key = match &unit.source {
+                    Source::Segment(s) => Some((format!("{}:{}-{}", s.name(), unit.rows.start, unit.rows.end), filter_text.clone())),
+                    Source::Batch(_) => None,
+                };
+                if let Some(known) = key.as_ref().and_then(|k| self.inner.reader.shared.counts.get(k)) {
+                    total += known;
+                    continue;
+                }
+                let (reader, filter) = (self.inner.reader.clone(), Arc::clone(&filter));
+                let job = tokio::spawn(async move { reader.work(move || Ok(unit.select(&filter)?.count(&unit) as u64)).await });
+                ahead.push_back((key, job));
+            }
+            let Some((key, job)) = ahead.pop_front() else { return Ok(total) };
+            let n = job.await.map_err(Error::internal)??;
+            total += n;
+            if let Some(key) = key {
+                self.inner.reader.shared.counts.insert(key, n);
+            }
+        }
+    }
+
+    /// Stored lines of positions, without line feeds, in the order asked for.
+    pub async fn events_at<P>(&self, caller: &Caller<P>, log: LogKind, positions: &[u64]) -> Result<Vec<Vec<u8>>> {
+        let head = self.inner.reader.head(caller.project(), log).await?;
+        let mut out = Vec::with_capacity(positions.len());
+        for position in positions {
+            let query = Query { after: position.saturating_sub(1), before: Some(position + 1), ..Query::all(log) };
+            let unit = Scan::new(self.inner.reader.clone(), caller.project(), &query, head).next(1).await?;
+            let unit = unit.ok_or_else(|| Error::not_found("Event"))?;
+            let rows = unit.rows.clone().collect();
+            out.extend(self.inner.reader.work(move || lines(&unit, rows, false)).await?);
+        }
+        Ok(out)
+    }
+}
+
+/// The lines of some rows of a unit in the order given (ascending, or descending if `back`).
+pub(super) fn lines(unit: &Unit, mut rows: Vec<usize>, back: bool) -> Result<Vec<Vec<u8>>> {
+    if back {
+        rows.reverse();
+    }
+    let mut out = Vec::with_capacity(rows.len());
+    unit.each_line(&Selected::Rows(rows), |line| out.push(line.strip_suffix(b"\n").unwrap_or(line).to_vec()))?;
+    if back {
+        out.reverse();
+    }
+    Ok(out)
+}

@@ -1,0 +1,126 @@
+//! Walks the positions of a log, front to back or back to front, and cuts them into units.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use indelible_archive::{Segment, Source, Unit};
+use indelible_model::query::{Filter, Order, Query};
+use indelible_model::{Error, Kind, LogKind, ProjectId, Result};
+
+use super::Reader;
+
+/// Batches that are looked up at once.
+const BATCHES: u32 = 4;
+/// How often a file may be gone because it was compacted, in a row.
+const RETRIES: usize = 20;
+
+/// The rest of a scan.
+pub(super) struct Scan {
+    reader: Reader,
+    project: ProjectId,
+    log: LogKind,
+    /// Positions that are left.
+    left: Range<u64>,
+    back: bool,
+    /// Times outside of which a segment need not be opened.
+    filter: Arc<Filter>,
+    segment: Option<(Arc<Segment>, Range<usize>)>,
+    batches: VecDeque<Unit>,
+}
+
+impl Scan {
+    /// Positions of `query` up to the snapshot `head`.
+    pub(super) fn new(reader: Reader, project: ProjectId, query: &Query, head: u64) -> Self {
+        let end = query.before.map_or(head, |b| head.min(b.saturating_sub(1))) + 1;
+        let left = (query.after + 1).min(end)..end;
+        Self { reader, project, log: query.log, left, back: query.order == Order::Descending, filter: Arc::new(query.filter.clone()), segment: None, batches: VecDeque::new() }
+    }
+    /// The next unit of about `target` bytes of lines; `None` at the end.
+    pub(super) async fn next(&mut self, target: usize) -> Result<Option<Unit>> {
+        loop {
+            if let Some((segment, rows)) = &mut self.segment {
+                if rows.start >= rows.end {
+                    self.segment = None;
+                    continue;
+                }
+                let unit = Unit::cut(segment, rows, target, self.back);
+                if self.back {
+                    rows.end = unit.rows.start;
+                    self.left.end = segment.first() + rows.end as u64;
+                } else {
+                    rows.start = unit.rows.end;
+                    self.left.start = segment.first() + rows.start as u64;
+                }
+                return Ok(Some(unit));
+            }
+            if let Some(unit) = self.batches.pop_front() {
+                if self.back {
+                    self.left.end = unit.position(unit.rows.start);
+                } else {
+                    self.left.start = unit.position(unit.rows.end);
+                }
+                return Ok(Some(unit));
+            }
+            if self.left.start >= self.left.end {
+                return Ok(None);
+            }
+            self.resolve().await?;
+        }
+    }
+    /// Finds what holds the next position: a segment, or batches.
+    async fn resolve(&mut self) -> Result<()> {
+        let mut gone = None;
+        for _ in 0..RETRIES {
+            match self.look().await {
+                Err(e) if e.kind() == Kind::NotFound => gone = Some(e),
+                other => return other,
+            }
+        }
+        let missing = gone.map(|e| e.to_string()).unwrap_or_default();
+        Err(Error::corrupt(format!("a live segment's file is missing: {missing}")))
+    }
+    async fn look(&mut self) -> Result<()> {
+        let (from, to) = (self.left.start, self.left.end - 1);
+        let next = if self.back { to } else { from };
+        let mut tx = self.reader.shared.store.read().await?;
+        let found = tx.segment_range(self.project, self.log, next, next, self.back, 1).await?;
+        if let Some(row) = found.into_iter().next() {
+            drop(tx);
+            let s = &row.segment;
+            let early = self.filter.from.is_some_and(|from| s.max_occurred < from);
+            let late = self.filter.to.is_some_and(|to| s.min_occurred > to);
+            if early || late {
+                if self.back { self.left.end = s.first.max(from) } else { self.left.start = (s.last + 1).min(to + 1) }
+                return Ok(());
+            }
+            let segment = self.reader.segment(&row).await?;
+            let number = |position: u64| usize::try_from(position - s.first).map_err(Error::internal);
+            let rows = number(from.max(s.first))?..number(to.min(s.last))? + 1;
+            self.segment = Some((segment, rows));
+            return Ok(());
+        }
+        let rows = if self.back {
+            tx.batch_range_back(self.project, self.log, from, to, BATCHES).await?
+        } else {
+            tx.batch_range(self.project, self.log, from, to, BATCHES).await?
+        };
+        drop(tx);
+        let mut expected = next;
+        for row in rows {
+            let (first, last) = (row.batch.first, row.batch.last);
+            if expected < first || expected > last {
+                return Err(Error::corrupt(format!("position {expected} is in no segment and no batch")));
+            }
+            let batch = self.reader.batch(row).await?;
+            let number = |position: u64| usize::try_from(position - first).map_err(Error::internal);
+            let rows = number(from.max(first))?..number(to.min(last))? + 1;
+            self.batches.push_back(Unit { source: Source::Batch(batch), rows });
+            expected = if self.back { first.saturating_sub(1) } else { last + 1 };
+        }
+        if self.batches.is_empty() {
+            return Err(Error::corrupt(format!("position {next} is in no segment and no batch")));
+        }
+        Ok(())
+    }
+}
