@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
 use indelible_model::{Error, Kind, Result};
@@ -27,8 +27,9 @@ const RATIO_FREE: usize = 1 << 20;
 const WINDOW_LOG: u32 = 23;
 /// Longest pause of a sender.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a body that is too large is still read, so that the client can see the answer.
-const DISCARD: Duration = Duration::from_secs(3);
+/// How long a body that is too large is still read, so that the client can see the answer; and how long for more of it to come.
+const DISCARD: Duration = Duration::from_millis(800);
+const DISCARD_IDLE: Duration = Duration::from_millis(100);
 
 /// A body in memory.
 pub(crate) struct Received {
@@ -120,7 +121,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, held: &mut Held) ->
     if stated.is_some_and(|n| n > limit) {
         // A client that waits for 100 Continue has sent nothing yet, and reading would ask it to.
         if !headers.contains_key(header::EXPECT) {
-            discard(body, limit).await;
+            discard(body.into_data_stream(), limit).await;
         }
         return Err(too_large(limit));
     }
@@ -131,6 +132,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, held: &mut Held) ->
         let Some(frame) = frame else { return Ok(bytes) };
         let data = frame.map_err(|_| Error::new(Kind::Malformed, "The body did not arrive whole."))?;
         if bytes.len() + data.len() > limit {
+            discard(frames, limit).await;
             return Err(too_large(limit));
         }
         held.cover(bytes.len() + data.len()).await?;
@@ -139,10 +141,9 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, held: &mut Held) ->
 }
 
 /// Reads and drops what a client sends without being asked, within bounds: a socket closed on unread bytes would take the answer with it.
-async fn discard(body: Body, limit: usize) {
-    let end = Instant::now() + DISCARD;
-    let (mut frames, mut seen) = (body.into_data_stream(), 0);
-    while let Ok(Some(Ok(data))) = timeout_at(end, frames.next()).await {
+async fn discard(mut frames: BodyDataStream, limit: usize) {
+    let (end, mut seen) = (Instant::now() + DISCARD, 0);
+    while let Ok(Some(Ok(data))) = timeout_at(end.min(Instant::now() + DISCARD_IDLE), frames.next()).await {
         seen += data.len();
         if seen > 2 * limit {
             return;

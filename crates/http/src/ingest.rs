@@ -46,10 +46,10 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let key = value.as_bytes();
-    let fits = values.next().is_none() && (1..=MAX_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    let fits = values.next().is_none() && (1..=MAX_KEY).contains(&key.len()) && key.iter().all(|b| matches!(b, b' '..=b'~'));
     match value.to_str() {
         Ok(key) if fits => Ok(Some(key.to_owned())),
-        _ => Err(Error::invalid_member("Idempotency-Key", format!("must be given once and have 1 to {MAX_KEY} visible ASCII characters."))),
+        _ => Err(Error::invalid_member("Idempotency-Key", format!("must be given once and have 1 to {MAX_KEY} printable ASCII characters."))),
     }
 }
 

@@ -60,28 +60,23 @@ pub(crate) fn respond(export: Export, head: Head, request: &RequestId) -> Respon
     response
 }
 
-enum State {
-    Data(Export),
-    End,
-}
-
 type Item = Result<Frame<Bytes>>;
 
 fn frames(export: Export, with_trailers: bool, request: RequestId) -> impl Stream<Item = Item> + Send + 'static {
-    stream::unfold(State::Data(export), move |state| {
+    stream::unfold(Some(export), move |running| {
         let request = request.clone();
         async move {
-            let State::Data(mut export) = state else { return None };
+            let mut export = running?;
             let failure = match export.next().await {
-                Some(Ok(chunk)) => return Some((Ok(Frame::data(chunk)), State::Data(export))),
+                Some(Ok(chunk)) => return Some((Ok(Frame::data(chunk)), Some(export))),
                 Some(Err(e)) => e,
                 None => match export.finished() {
-                    Some(done) => return with_trailers.then(|| (Ok(Frame::trailers(trailers(&done))), State::End)),
+                    Some(done) => return with_trailers.then(|| (Ok(Frame::trailers(trailers(&done))), None)),
                     None => Error::internal("the export ended without its counts"),
                 },
             };
             tracing::error!(request_id = request.as_str(), kind = ?failure.kind(), error = %failure, "an export was cut off");
-            Some((Err(failure), State::End))
+            Some((Err(failure), None))
         }
     })
 }

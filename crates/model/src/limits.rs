@@ -37,8 +37,8 @@ impl Default for Limits {
             inflation_ratio: 200,
             event_bytes: 1 << 20,
             depth: 128,
-            name_bytes: 1024,
-            text_bytes: 2048,
+            name_bytes: 16 << 10,
+            text_bytes: 8 << 10,
             query_bytes: 16 << 10,
             search_bytes: 1024,
         }

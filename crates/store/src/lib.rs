@@ -14,6 +14,8 @@ mod tasks;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indelible_model::{Error, Kind, Result};
@@ -34,6 +36,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 pub struct Store {
     readers: SqlitePool,
     writer: SqlitePool,
+    reopen: Arc<AtomicBool>,
 }
 
 /// A read transaction: one snapshot of the whole database. Keep it short.
@@ -43,7 +46,24 @@ pub struct ReadTx {
 
 /// The write transaction: there is one at a time, and others wait for it.
 pub struct WriteTx {
+    // Dropped before the connection goes back to its pool.
+    unfinished: Unfinished,
     read: ReadTx,
+}
+
+/// Has the writing connection opened anew after a transaction that did not commit: SQLite ends a transaction by itself on
+/// some errors (a full disk), and the driver's count of open transactions would be wrong from then on.
+struct Unfinished {
+    reopen: Arc<AtomicBool>,
+    committed: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.reopen.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Store {
@@ -57,15 +77,27 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(20))
             .foreign_keys(false)
-            .pragma("wal_autocheckpoint", "2000")
+            .pragma("wal_autocheckpoint", "500")
             .pragma("cache_size", "-8000")
             .statement_cache_capacity(200);
-        let writer = SqlitePoolOptions::new().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None).connect_with(options.clone()).await.map_err(errors::open)?;
+        let reopen = Arc::new(AtomicBool::new(false));
+        let broken = Arc::clone(&reopen);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .before_acquire(move |_, _| {
+                let usable = !broken.swap(false, Ordering::SeqCst);
+                Box::pin(async move { Ok(usable) })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(errors::open)?;
         MIGRATIONS.run(&writer).await.map_err(|e| {
             Error::new(Kind::Internal, "The database's schema does not fit this version of Indelible.").with_internal(e)
         })?;
         let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await.map_err(errors::open)?;
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, reopen })
     }
     /// Begins a read transaction.
     pub async fn read(&self) -> Result<ReadTx> {
@@ -73,7 +105,8 @@ impl Store {
     }
     /// Begins the write transaction, waiting for the one before.
     pub async fn write(&self) -> Result<WriteTx> {
-        Ok(WriteTx { read: ReadTx { tx: self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(errors::map)? } })
+        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(errors::map)?;
+        Ok(WriteTx { unfinished: Unfinished { reopen: Arc::clone(&self.reopen), committed: false }, read: ReadTx { tx } })
     }
     /// Closes all connections; what was committed stays.
     pub async fn close(&self) {
@@ -85,7 +118,10 @@ impl Store {
 impl WriteTx {
     /// Makes all changes durable and visible. On an error of [`Kind::SyncFailed`] the process must end: what the disk holds is unknown.
     pub async fn commit(self) -> Result<()> {
-        self.read.tx.commit().await.map_err(errors::map)
+        let Self { mut unfinished, read } = self;
+        read.tx.commit().await.map_err(errors::map)?;
+        unfinished.committed = true;
+        Ok(())
     }
 }
 

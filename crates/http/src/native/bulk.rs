@@ -53,7 +53,7 @@ async fn bulk(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authori
     let batch = tokio::task::spawn_blocking(move || parse(&text, media, &limits)).await.map_err(Error::internal)??;
     let appended = app.service.append(&who.caller, batch, idempotency).await?;
     drop(received.held);
-    let body = serde_json::to_vec(&Stored::new(&appended.outcomes, appended.replayed)).map_err(Error::internal)?;
+    let body = serde_json::to_vec(&Stored::new(&appended.outcomes)).map_err(Error::internal)?;
     let mut response = answer::json(StatusCode::CREATED, body);
     if appended.replayed {
         response.headers_mut().insert(ingest::REPLAYED, HeaderValue::from_static("true"));
@@ -198,9 +198,7 @@ struct Run {
 }
 
 #[derive(Serialize)]
-struct Meta {
-    replayed: bool,
-}
+struct Meta {}
 
 impl Run {
     fn add(&mut self, outcome: &Outcome) {
@@ -213,7 +211,7 @@ impl Run {
 }
 
 impl Stored {
-    fn new(outcomes: &[Outcome], replayed: bool) -> Self {
+    fn new(outcomes: &[Outcome]) -> Self {
         let mut runs: BTreeMap<LogKind, Run> = BTreeMap::new();
         for outcome in outcomes {
             runs.entry(outcome.log).or_default().add(outcome);
@@ -230,7 +228,7 @@ impl Stored {
             duplicate_positions: repeated.take(DUPLICATES).collect(),
             duplicate_positions_omitted: duplicates.checked_sub(DUPLICATES).filter(|n| *n > 0),
         };
-        Self { data, meta: Meta { replayed } }
+        Self { data, meta: Meta {} }
     }
 }
 

@@ -218,11 +218,9 @@ pub(crate) struct BulkRun {
     last_position: Option<u64>,
 }
 
-/// Whether this is the answer of an earlier call with the same key.
+/// Nothing so far.
 #[derive(ToSchema)]
-pub(crate) struct BulkMeta {
-    replayed: bool,
-}
+pub(crate) struct BulkMeta {}
 
 /// An API key to make.
 #[derive(ToSchema)]
@@ -360,7 +358,7 @@ pub(crate) struct AuditErrorData {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
-    /// 1 to 255 visible ASCII characters. Within 24 hours the same key and body give the first answer again, with `Idempotency-Replayed: true`;
+    /// 1 to 255 printable ASCII characters. Within 24 hours the same key and body give the first answer again, with `Idempotency-Replayed: true`;
     /// another body is refused.
     #[param(rename = "Idempotency-Key")]
     idempotency_key: Option<String>,

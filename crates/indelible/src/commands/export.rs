@@ -136,7 +136,7 @@ impl Export {
             (_, true) => Coding::Gzip,
             _ => Coding::Identity,
         };
-        ExportOptions { coding, csv_safe: self.csv_safe, bom: self.bom, end_line: self.end }
+        ExportOptions { coding, csv_safe: self.csv_safe, bom: self.bom, end_line: self.end, digest: true }
     }
     fn check(&self) -> Result<(), Failure> {
         if self.end && self.format != Format::Ndjson {
@@ -204,7 +204,9 @@ pub(crate) async fn run(export: &Export, service: &Service) -> Result<ExitCode, 
     let finished = stream.finished().ok_or_else(|| Failure::new("The export broke off.").then("Run it again; `indelible doctor` says whether the store is whole."))?;
     sink.finish()?;
     out::note(format_args!("rows     {}", out::grouped(finished.rows)));
-    out::note(format_args!("sha256   {}", hex(&finished.sha256_sent)));
+    if let Some(digest) = finished.sha256_sent {
+        out::note(format_args!("sha256   {}", hex(&digest)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

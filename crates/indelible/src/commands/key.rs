@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use indelible_model::KeyId;
-use indelible_service::{Scopes, Service};
+use indelible_service::{CanManageKeys, Scopes, Service};
+
+use super::caller;
 
 use super::Need;
 use crate::config::flags::StoreFlags;
@@ -77,24 +79,24 @@ impl Key {
 
 /// Makes, lists or revokes.
 pub(crate) async fn run(key: &Key, service: &Service) -> Result<ExitCode, Failure> {
-    let project = service.project(&key.of().project).await?;
+    let caller = caller::<CanManageKeys>(service, &key.of().project).await?;
     match key {
         Key::Create { name, scopes, .. } => {
             let scopes = if scopes.is_empty() { Scopes::all() } else { Scopes::parse(scopes)? };
-            let made = service.key_create(project, name, scopes).await?;
-            out::line(format_args!("id       {}", made.id))?;
+            let made = service.key_create(&caller, name, scopes).await?;
+            out::line(format_args!("id       {}", made.key.id))?;
             out::line(format_args!("scopes   {}", scopes.names().join(" ")))?;
             out::line(format_args!("key      {}   (shown once)", made.secret))?;
         }
         Key::List { .. } => {
-            for row in service.keys(project).await? {
+            for row in service.keys(&caller).await? {
                 let state = row.revoked_at.map_or_else(|| "live".to_owned(), |at| format!("revoked {at}"));
                 out::line(format_args!("{}  {}  {}  {}  {state}", row.id, row.created_at, row.name, row.scopes.names().join(" ")))?;
             }
         }
         Key::Revoke { key, .. } => {
             let id = KeyId::parse(key).ok_or_else(|| Failure::usage(format!("`{key}` is not the id of a key.")).then("`indelible key list` shows the ids."))?;
-            service.key_revoke(project, id).await?;
+            service.key_revoke(&caller, id).await?;
             out::line(format_args!("revoked  {id}"))?;
         }
     }

@@ -94,15 +94,15 @@ settings! {
         "inflation_ratio" Some("inflation-ratio"), Accepts::Count(1, 100_000), "200", "How many times larger than its compressed form a body may be.";
         "event_bytes" Some("event-bytes"), Accepts::Size(KIB, 64 * MIB), "1MiB", "Bytes of one event's JSON text.";
         "json_depth" Some("json-depth"), Accepts::Count(4, 256), "128", "Nesting of one event's JSON.";
-        "name_bytes" Some("name-bytes"), Accepts::Size(16, MIB), "1KiB", "Bytes of one member name.";
-        "text_bytes" Some("text-bytes"), Accepts::Size(16, MIB), "2KiB", "Bytes of an action, an id, a type or a name.";
+        "name_bytes" Some("name-bytes"), Accepts::Size(16, MIB), "16KiB", "Bytes of one member name.";
+        "text_bytes" Some("text-bytes"), Accepts::Size(16, MIB), "8KiB", "Bytes of an action, an id, a type or a name.";
         "query_bytes" Some("query-bytes"), Accepts::Size(256, MIB), "16KiB", "Bytes of a query string.";
         "search_bytes" Some("search-bytes"), Accepts::Size(1, MIB), "1KiB", "Bytes of a search term.";
         "aitronos_export_rows" Some("aitronos-export-rows"), Accepts::Count(1, 10_000_000), "10000", "Rows of an Aitronos export without limit=none; the newest are given.";
     }
     "storage" {
         "seal_bytes" Some("seal-bytes"), Accepts::Size(KIB, 4 * GIB), "64MiB", "Seal the hot tail of a log into a segment when it is larger than this.";
-        "seal_age" Some("seal-age"), Accepts::Time(1, 3650 * DAY), "1d", "Seal a hot tail that is older than this, whatever its size.";
+        "seal_age" Some("seal-age"), Accepts::Time(1, 3650 * DAY), "30d", "Seal a hot tail that is older than this, whatever its size.";
         "segment_bytes" Some("segment-bytes"), Accepts::Size(KIB, 16 * GIB), "512MiB", "Compact neighbouring segments up to this size, counted in bytes of lines.";
         "merge_batches" Some("merge-batches"), Accepts::Count(2, 100_000), "64", "Merge the batches of a hot tail when there are more than this.";
         "orphan_grace" Some("orphan-grace"), Accepts::Time(0, 30 * DAY), "10m", "Delete files that no manifest names only when they are older than this.";
@@ -111,7 +111,7 @@ settings! {
     }
     "memory" {
         "ingest_budget" Some("ingest-budget"), Accepts::Size(MIB, 1024 * GIB), "128MiB", "All bodies that are being taken in may hold this much; beyond it callers are told to come back.";
-        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "64MiB", "All exports and other reads may hold this much decoded data.";
-        "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "64MiB", "Decoded batches and segment parts kept for the next read.";
+        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "48MiB", "All exports and other reads may hold this much decoded data.";
+        "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "32MiB", "Decoded batches, and as much again of segment footers, kept for the next read.";
     }
 }

@@ -113,6 +113,7 @@ impl Reader {
         if let Some(open) = self.shared.batches.get(&key) {
             return Ok(open);
         }
+        // The row's number is never given twice (AUTOINCREMENT), so what is kept under it stays right.
         let open = self.work(move || HotBatch::decode(row.batch.first, &row.batch.envelope, &row.batch.body)).await?;
         let open = Arc::new(open);
         self.shared.batches.insert(key, Arc::clone(&open));

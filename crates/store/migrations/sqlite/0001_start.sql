@@ -37,7 +37,7 @@ CREATE INDEX logs_by_hot_since ON logs (hot_since) WHERE hot_since IS NOT NULL;
 
 -- The hot tail: one row a group commit and log. Immutable but for merges, which replace rows.
 CREATE TABLE batches (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     project      BIGINT NOT NULL,
     kind         BIGINT NOT NULL,
     first        BIGINT NOT NULL,
@@ -53,7 +53,7 @@ CREATE UNIQUE INDEX batches_by_position ON batches (project, kind, first);
 
 -- The manifest of live segments.
 CREATE TABLE segments (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
     project       BIGINT NOT NULL,
     kind          BIGINT NOT NULL,
     first         BIGINT NOT NULL,
@@ -98,7 +98,7 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
 CREATE TABLE tasks (
-    id          INTEGER PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
     project     BIGINT NOT NULL,
     kind        TEXT   NOT NULL,
     log         BIGINT NOT NULL,

@@ -59,10 +59,10 @@ fn what_is_no_bulk_body_is_refused() {
 #[test]
 fn positions_are_told_by_log() {
     let outcome = |log, position, duplicate| Outcome { log, position, duplicate };
-    let show = |outcomes: Vec<Outcome>| serde_json::to_string(&Stored::new(&outcomes, false)).expect("JSON");
+    let show = |outcomes: Vec<Outcome>| serde_json::to_string(&Stored::new(&outcomes)).expect("JSON");
     assert_eq!(
         show(vec![outcome(LogKind::Events, 7, false), outcome(LogKind::Events, 3, true), outcome(LogKind::Activity, 1, false), outcome(LogKind::Events, 8, false)]),
-        r#"{"data":{"accepted":3,"duplicates":1,"first_position":7,"last_position":8,"activity":{"accepted":1,"first_position":1,"last_position":1},"duplicate_positions":[[1,3]]},"meta":{"replayed":false}}"#
+        r#"{"data":{"accepted":3,"duplicates":1,"first_position":7,"last_position":8,"activity":{"accepted":1,"first_position":1,"last_position":1},"duplicate_positions":[[1,3]]},"meta":{}}"#
     );
     let all = show(vec![outcome(LogKind::Events, 3, true); 1001]);
     assert!(all.contains(r#""accepted":0,"duplicates":1001,"first_position":null"#) && all.contains(r#""duplicate_positions_omitted":1"#));
