@@ -10,7 +10,7 @@ use crate::rows::{Lines, deflate, inflate};
 
 const VERSION: u8 = 1;
 /// Level of batches: they live for minutes, so speed counts more than size.
-const LEVEL: i32 = -1;
+const LEVEL: i32 = -3;
 /// Fixed bytes of a record before its action and details.
 const RECORD: usize = 4 + 4 + 8 + 16;
 /// Stands for "when it was received".

@@ -1,9 +1,12 @@
 //! Whole lines: a decoded run of them, and the zstd frames in which a segment keeps them.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use indelible_model::{Error, Result};
 use memchr::memchr_iter;
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 /// Raw bytes after which a frame is closed: small enough to fetch one row, large enough to compress.
 pub(crate) const FRAME_BYTES: usize = 128 << 10;
@@ -94,23 +97,40 @@ pub(crate) fn read_frames(text: &str) -> Option<Vec<Frame>> {
         .collect()
 }
 
+thread_local! {
+    // Contexts are hundreds of kilobytes: one a thread, not one a frame.
+    static INFLATE: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static DEFLATE: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Decodes zstd frames that follow each other and hold exactly `raw` bytes.
 pub(crate) fn inflate(frames: &[u8], raw: usize) -> Result<Vec<u8>> {
     let mut text = Vec::with_capacity(raw);
-    let n = zstd::bulk::Decompressor::new()
-        .and_then(|mut d| d.decompress_to_buffer(frames, &mut text))
-        .map_err(|e| Error::corrupt(format!("zstd frame: {e}")))?;
+    let n = INFLATE.with_borrow_mut(|kept| {
+        let context = match kept {
+            Some(context) => context,
+            None => kept.insert(Decompressor::new().map_err(Error::internal)?),
+        };
+        context.decompress_to_buffer(frames, &mut text).map_err(|e| Error::corrupt(format!("zstd frame: {e}")))
+    })?;
     if n != raw {
         return Err(Error::corrupt(format!("zstd frames hold {n} bytes instead of {raw}")));
     }
     Ok(text)
 }
 
-/// Compresses lines as one frame with checksum.
+/// Compresses lines as one frame with checksum, appending it to `out`.
 pub(crate) fn deflate(text: &[u8], level: i32, out: &mut Vec<u8>) -> Result<()> {
-    let mut c = zstd::bulk::Compressor::new(level).map_err(Error::internal)?;
-    c.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true)).map_err(Error::internal)?;
-    out.extend_from_slice(&c.compress(text).map_err(Error::internal)?);
+    let frame = DEFLATE.with_borrow_mut(|kept| {
+        let context = match kept {
+            Some(context) => context,
+            None => kept.insert(Compressor::new(level).map_err(Error::internal)?),
+        };
+        context.set_compression_level(level).map_err(Error::internal)?;
+        context.set_parameter(CParameter::ChecksumFlag(true)).map_err(Error::internal)?;
+        context.compress(text).map_err(Error::internal)
+    })?;
+    if out.is_empty() { *out = frame } else { out.extend_from_slice(&frame) }
     Ok(())
 }
 

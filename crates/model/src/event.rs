@@ -70,6 +70,19 @@ impl EventBatch {
     pub fn with_capacity(bytes: usize) -> Self {
         Self { text: Vec::with_capacity(bytes), events: Vec::new() }
     }
+    /// Adds the events of another batch after these.
+    pub fn append(&mut self, other: &Self) {
+        let by = self.text.len();
+        let moved = |r: &Range<usize>| r.start + by..r.end + by;
+        self.text.extend_from_slice(&other.text);
+        self.events.extend(other.events.iter().map(|e| NewEvent {
+            action: moved(&e.action),
+            details: moved(&e.details),
+            external_id: e.external_id.as_ref().map(moved),
+            occurred_at: e.occurred_at,
+            log: e.log,
+        }));
+    }
     /// The events.
     pub fn events(&self) -> &[NewEvent] {
         &self.events

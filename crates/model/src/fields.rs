@@ -134,7 +134,7 @@ impl<'a> Fields<'a> {
         }
     }
     fn json(&mut self, field: Field, value: &'a [u8]) {
-        self.values[field as usize] = Some(String::from_utf8_lossy(value));
+        self.values[field as usize] = Some(std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed));
     }
     fn party(&mut self, object: &'a [u8], [id, kind, meta, name]: [Field; 4]) {
         let mut title = None;

@@ -29,17 +29,26 @@ pub fn from_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;
     }
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
     let mut out = [0; N];
+    let mut bad = 0;
     for (o, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *o = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        bad |= high | low;
+        *o = high << 4 | low & 15;
     }
-    Some(out)
+    (bad < 16).then_some(out)
 }
+
+/// The value of each hex digit; 255 for what is none.
+const DIGITS: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut i = 0;
+    while i < 16 {
+        table[HEX[i as usize] as usize] = i;
+        i += 1;
+    }
+    table
+};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {

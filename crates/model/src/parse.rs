@@ -13,10 +13,13 @@ use crate::time::Timestamp;
 
 /// The members of details, in the order of hash format v1.
 const ORDER: [&str; 9] = ["actor", "target", "context", "diff", "metadata", "subject", "organization", "http", "external_id"];
+/// All members of an event; the last arm of [`Reader::member`] is `http`.
+const MEMBERS: [&str; 11] = ["action", "actor", "target", "context", "diff", "metadata", "occurred_at", "subject", "organization", "http", "external_id"];
 /// How many of [`ORDER`] are written even when absent.
 const ALWAYS: usize = 5;
 
 const ACTOR: &[&str] = &["id", "type", "meta"];
+const QUICK_START: &[&str] = &["name", "email"];
 const SUBJECT: &[&str] = &["id", "type", "name", "meta"];
 const ORGANIZATION: &[&str] = &["id", "name"];
 const HTTP: &[&str] = &["method", "endpoint", "url", "status", "channel", "duration_ms", "request_id", "app_id", "client_app_id", "request_body", "response_body"];
@@ -108,8 +111,14 @@ impl Reader<'_> {
             let at = self.scratch.len();
             s.name(&mut self.scratch)?;
             names.push((at, self.scratch.len()));
-            let name = json::unescape(&self.scratch[at + 1..self.scratch.len() - 1]).into_owned();
-            self.member(&mut s, &name)?;
+            match MEMBERS.iter().find(|m| m.as_bytes() == &self.scratch[at + 1..self.scratch.len() - 1]) {
+                Some(name) => self.member(&mut s, name)?,
+                None => {
+                    let name = json::unescape(&self.scratch[at + 1..self.scratch.len() - 1]).into_owned();
+                    s.value(&mut Vec::new())?;
+                    self.violation(name, "is not a member of an event. Put your own data into metadata.");
+                }
+            }
             more = s.more(b'}')?;
         }
         if json::has_duplicates(&mut names, &self.scratch) {
@@ -178,11 +187,7 @@ impl Reader<'_> {
             "metadata" => self.parts[4] = self.take(s, name, Kind::Object, "an object")?,
             "subject" => self.parts[5] = self.shaped(s, name, SUBJECT)?,
             "organization" => self.parts[6] = self.shaped(s, name, ORGANIZATION)?,
-            "http" => self.parts[7] = self.shaped(s, name, HTTP)?,
-            _ => {
-                s.value(&mut Vec::new())?;
-                self.violation(name, "is not a member of an event. Put your own data into metadata.");
-            }
+            _ => self.parts[7] = self.shaped(s, name, HTTP)?,
         }
         Ok(())
     }
@@ -190,57 +195,27 @@ impl Reader<'_> {
     /// An object with a fixed set of members.
     fn shaped(&mut self, s: &mut Scanner<'_>, member: &str, allowed: &[&str]) -> Result<Option<Range<usize>>, JsonError> {
         let Some(range) = self.take(s, member, Kind::Object, "an object")? else { return Ok(None) };
-        let object = self.scratch[range.clone()].to_vec();
-        for (name, value) in json::members(&object) {
-            self.check(member, &json::unescape(&name[1..name.len() - 1]), value, allowed);
+        for (name, value) in json::members(&self.scratch[range.clone()]) {
+            check(&mut self.violations, self.limits, member, &name[1..name.len() - 1], value, allowed);
         }
         Ok(Some(range))
-    }
-
-    fn check(&mut self, member: &str, name: &str, value: &[u8], allowed: &[&str]) {
-        let path = format!("{member}.{name}");
-        if !allowed.contains(&name) {
-            self.violation(path, format!("is not a member of {member}; allowed are {}.", allowed.join(", ")));
-            return;
-        }
-        let (first, fits) = (value[0], |kinds: &[u8]| kinds.contains(&value[0]) || value == b"null");
-        match name {
-            "meta" if !fits(b"{") => self.violation(path, "must be an object."),
-            "status" => {
-                if value != b"null" && !(value.len() == 3 && value.iter().all(u8::is_ascii_digit)) {
-                    self.violation(path, "must be an HTTP status of three digits.");
-                }
-            }
-            "duration_ms" if !(first.is_ascii_digit() || value == b"null") => self.violation(path, "must be a number of milliseconds, not negative."),
-            "meta" | "duration_ms" | "before" | "after" | "request_body" | "response_body" => {}
-            _ if !fits(b"\"") => self.violation(path, "must be a string."),
-            _ if value.len() > self.limits.text_bytes + 2 && name != "url" => {
-                let limit = self.limits.text_bytes;
-                self.violation(path, format!("is longer than {limit} bytes (text_bytes)."));
-            }
-            _ => {}
-        }
     }
 
     /// The actor; the quick-start form's `name` and `email` are folded into `meta`.
     fn actor(&mut self, s: &mut Scanner<'_>) -> Result<Option<Range<usize>>, JsonError> {
         let Some(range) = self.take(s, "actor", Kind::Object, "an object")? else { return Ok(None) };
-        let object = self.scratch[range.clone()].to_vec();
-        let mut folded = Vec::new();
-        for (name, value) in json::members(&object) {
-            let plain = json::unescape(&name[1..name.len() - 1]);
-            if matches!(&*plain, "name" | "email") {
-                if value[0] != b'"' && value != b"null" {
-                    self.violation(format!("actor.{plain}"), "must be a string.");
-                }
-                folded.push((plain.into_owned(), value));
-            } else {
-                self.check("actor", &plain, value, ACTOR);
-            }
+        let mut quick_start = false;
+        for (name, value) in json::members(&self.scratch[range.clone()]) {
+            let plain = &name[1..name.len() - 1];
+            let folded = matches!(plain, b"name" | b"email");
+            quick_start |= folded;
+            check(&mut self.violations, self.limits, "actor", plain, value, if folded { QUICK_START } else { ACTOR });
         }
-        if folded.is_empty() {
+        if !quick_start {
             return Ok(Some(range));
         }
+        let object = self.scratch[range].to_vec();
+        let folded = json::members(&object).filter(|(name, _)| matches!(*name, b"\"name\"" | b"\"email\""));
         let meta = json::member(&object, "meta").filter(|m| m[0] == b'{').unwrap_or(b"{}");
         let mut out = Vec::with_capacity(object.len() + 16);
         for (name, value) in json::members(&object) {
@@ -255,23 +230,40 @@ impl Reader<'_> {
         out.extend_from_slice(b"\"meta\":");
         out.extend_from_slice(&meta[..meta.len() - 1]);
         for (name, value) in folded {
-            match json::member(meta, &name) {
+            let plain = if name == b"\"name\"" { "name" } else { "email" };
+            match json::member(meta, plain) {
                 Some(same) if same == value => continue,
-                Some(_) => self.violation(format!("actor.{name}"), format!("differs from actor.meta.{name}; send one of them.")),
+                Some(_) => self.violation(format!("actor.{plain}"), format!("differs from actor.meta.{plain}; send one of them.")),
                 None => {}
             }
             if out.last() != Some(&b'{') {
                 out.push(b',');
             }
-            out.push(b'"');
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
+            out.extend_from_slice(name);
+            out.push(b':');
             out.extend_from_slice(value);
         }
         out.extend_from_slice(b"}}");
         let start = self.scratch.len();
         self.scratch.extend_from_slice(&out);
         Ok(Some(start..self.scratch.len()))
+    }
+}
+
+/// Checks one member of an object with a fixed set of members. `name` is canonical, without quotes.
+fn check(violations: &mut Vec<Violation>, limits: &Limits, member: &str, name: &[u8], value: &[u8], allowed: &[&str]) {
+    let null = value == b"null";
+    let problem = match allowed.iter().find(|a| a.as_bytes() == name) {
+        None => Some(format!("is not a member of {member}; allowed are {}.", allowed.join(", "))),
+        Some(&"meta") => (value[0] != b'{' && !null).then(|| "must be an object.".to_owned()),
+        Some(&"status") => (!null && !(value.len() == 3 && value.iter().all(u8::is_ascii_digit))).then(|| "must be an HTTP status of three digits.".to_owned()),
+        Some(&"duration_ms") => (!null && !value[0].is_ascii_digit()).then(|| "must be a number of milliseconds, not negative.".to_owned()),
+        Some(&("before" | "after" | "request_body" | "response_body")) => None,
+        Some(_) if value[0] != b'"' && !null => Some("must be a string.".to_owned()),
+        Some(name) => (value.len() > limits.text_bytes + 2 && *name != "url").then(|| format!("is longer than {} bytes (text_bytes).", limits.text_bytes)),
+    };
+    if let Some(problem) = problem {
+        violations.push(Violation::new(format!("{member}.{}", json::unescape(name)), problem));
     }
 }
 

@@ -11,8 +11,6 @@
 
 use std::fmt;
 
-use jiff::civil;
-
 /// Microseconds since 1970-01-01T00:00:00Z; always within the years 1 to 9999.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -151,16 +149,26 @@ fn number(b: &[u8]) -> Result<i64, TimeError> {
     Ok(value)
 }
 
+/// Days from the epoch to a date; Howard Hinnant's `days_from_civil` (public domain), for the same reason.
+fn days_from_civil(y: i64, m: i64, d: i64) -> i64 {
+    let y = if m <= 2 { y - 1 } else { y };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let doy = (153 * (if m > 2 { m - 3 } else { m + 9 }) + 2) / 5 + d - 1;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+}
+
 /// Microseconds of a `YYYY-MM-DD` date's first instant, as UTC.
 fn date(b: &[u8]) -> Result<i64, TimeError> {
     if b.len() != 10 || b[4] != b'-' || b[7] != b'-' {
         return Err(TimeError::Syntax);
     }
     let (y, m, d) = (number(&b[..4])?, number(&b[5..7])?, number(&b[8..10])?);
-    let small = |n: i64| i8::try_from(n).map_err(|_| TimeError::Syntax);
-    let date = civil::Date::new(i16::try_from(y).map_err(|_| TimeError::Range)?, small(m)?, small(d)?).map_err(|_| TimeError::Syntax)?;
-    let days = date.since((jiff::Unit::Day, civil::date(1970, 1, 1))).map_err(|_| TimeError::Range)?.get_days();
-    Ok(i64::from(days) * DAY)
+    let days = days_from_civil(y, m, d);
+    if !(1..=12).contains(&m) || !(1..=31).contains(&d) || civil_from_days(days) != (y, m, d) {
+        return Err(TimeError::Syntax);
+    }
+    Ok(days * DAY)
 }
 
 /// Local microseconds and the offset in microseconds, if one was given.

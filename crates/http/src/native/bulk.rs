@@ -71,11 +71,36 @@ fn parse(text: &[u8], media: Media, limits: &Limits) -> Result<EventBatch, Faile
     };
     if is_array {
         reader.array(text)?
+    } else if let Some(batch) = halves(text, limits) {
+        return Ok(batch);
     } else {
         reader.lines(text)?
     }
     reader.finish()
 }
+
+/// Reads a large body on two threads; `None` if it is small, or if anything is wrong with it: then it is read from the front to say what.
+fn halves(text: &[u8], limits: &Limits) -> Option<EventBatch> {
+    if text.len() < HALVES_FROM {
+        return None;
+    }
+    let (first, second) = text.split_at(text.len() / 2 + memchr(b'\n', &text[text.len() / 2..])? + 1);
+    let read = |half: &[u8]| {
+        let mut reader = Reader { batch: EventBatch::with_capacity(half.len()), limits, violations: Vec::new(), found: 0, index: 0 };
+        reader.lines(half).ok()?;
+        (reader.found == 0).then_some(reader.batch)
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| read(second));
+        (read(first), second.join().ok().flatten())
+    });
+    let (mut batch, second) = (first?, second?);
+    batch.append(&second);
+    (batch.len() <= limits.bulk_events).then_some(batch)
+}
+
+/// Bytes of a body from which on it is read on two threads.
+const HALVES_FROM: usize = 128 << 10;
 
 struct Reader<'l> {
     batch: EventBatch,

@@ -51,3 +51,18 @@ fn the_text_form_round_trips() {
         assert_eq!(Timestamp::parse(&t.to_string()), Ok(t));
     }
 }
+
+#[test]
+fn dates_agree_with_jiff_over_all_years() {
+    let mut day = jiff::civil::date(1, 1, 1);
+    while let Ok(next) = day.checked_add(jiff::Span::new().days(17)) {
+        let text = format!("{day}");
+        let micros = day.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_microsecond();
+        assert_eq!(Timestamp::parse_bound(&text, End::From).unwrap().micros(), micros, "{text}");
+        assert!(Timestamp(micros).to_string().starts_with(&text));
+        if day.year() == 9999 && next.year() != 9999 {
+            break;
+        }
+        day = next;
+    }
+}

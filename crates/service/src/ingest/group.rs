@@ -131,8 +131,8 @@ fn place_events(request: &Request, logs: &mut BTreeMap<(ProjectId, LogKind), Ope
     let events = p.batch.events();
     let mut outcomes = Vec::with_capacity(events.len());
     let mut lines = Vec::new();
-    let fresh = p.externals.iter().flatten().all(|d| !externals.contains_key(&(request.project, *d)));
-    // A frame made before the lock is taken whole, unless one of its events is a duplicate (also of one in the same request).
+    // A frame made before the lock is taken whole, unless one of its events may turn out to be a duplicate.
+    let whole = p.externals.iter().all(Option::is_none);
     let mut frames = p.frames.iter().peekable();
     for (i, event) in events.iter().enumerate() {
         let log = logs.get_mut(&(request.project, event.log)).ok_or_else(|| Error::internal("a log was not loaded"))?;
@@ -146,7 +146,6 @@ fn place_events(request: &Request, logs: &mut BTreeMap<(ProjectId, LogKind), Ope
             log.externals.push((digest, log.head.position + 1));
         }
         let (action, details) = (p.batch.slice(&event.action), p.batch.slice(&event.details));
-        let whole = fresh && p.externals.iter().all(Option::is_none);
         if whole && frames.peek().is_some_and(|(range, _)| range.start == i) {
             log.close_batch()?;
         }

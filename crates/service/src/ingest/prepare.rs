@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use indelible_archive::batch::{Body, BodyWriter};
-use indelible_model::{EventBatch, Ids, LogKind, Result};
+use indelible_model::{Error, EventBatch, Ids, LogKind, Result};
 use sha2::{Digest, Sha256};
 
 /// Requests with so few events are prepared where they are; larger ones on a thread of their own.
@@ -12,6 +12,8 @@ pub(super) const INLINE_EVENTS: usize = 32;
 const FRAME_FROM: usize = 64 << 10;
 /// Bytes of records of one batch, about: what a reader decodes at once.
 pub(super) const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of records of a batch that is made before the lock: smaller, so that two threads share a request of a thousand events.
+const FRAME_BYTES: usize = 384 << 10;
 /// Events of one batch at most.
 pub(super) const BATCH_EVENTS: usize = 2048;
 
@@ -36,11 +38,53 @@ impl Prepared {
             salt.copy_from_slice(chunk);
             salts.push(salt);
         }
-        let commitments = batch.events().iter().zip(&salts).map(|(e, salt)| indelible_proof::commitment(salt, batch.slice(&e.details))).collect();
         let externals = batch.events().iter().map(|e| e.external_id.as_ref().map(|r| external_digest(batch.slice(r)))).collect();
         let one_log = batch.events().iter().all(|e| e.log == LogKind::Events) || batch.events().iter().all(|e| e.log == LogKind::Activity);
-        let frames = if batch.bytes() >= FRAME_FROM && one_log { frames(&batch, &salts)? } else { Vec::new() };
+        let framed = batch.bytes() >= FRAME_FROM && one_log;
+        let half = if framed { batch.len() / 2 } else { 0 };
+        let (first, second) = std::thread::scope(|scope| {
+            let first = (half > 0).then(|| scope.spawn(|| Part::new(&batch, &salts, 0..half, framed)));
+            let second = Part::new(&batch, &salts, half..batch.len(), framed);
+            (first.map(std::thread::ScopedJoinHandle::join), second)
+        });
+        let second = second?;
+        let Part { commitments, frames } = match first {
+            None => second,
+            Some(Ok(first)) => {
+                let mut all = first?;
+                all.commitments.extend(second.commitments);
+                all.frames.extend(second.frames);
+                all
+            }
+            Some(Err(_)) => return Err(Error::internal("a thread of ingest ended early")),
+        };
         Ok(Self { batch, salts, commitments, externals, frames })
+    }
+}
+
+/// What one of two threads makes of its share of the events.
+struct Part {
+    commitments: Vec<[u8; 32]>,
+    frames: Vec<(Range<usize>, Body)>,
+}
+
+impl Part {
+    fn new(batch: &EventBatch, salts: &[[u8; 16]], share: Range<usize>, framed: bool) -> Result<Self> {
+        let events = || batch.events()[share.clone()].iter().zip(&salts[share.clone()]);
+        let commitments = events().map(|(e, salt)| indelible_proof::commitment(salt, batch.slice(&e.details))).collect();
+        let mut frames = Vec::new();
+        if framed {
+            let mut writer = BodyWriter::default();
+            let mut start = share.start;
+            for (i, (event, salt)) in share.clone().zip(events()) {
+                writer.push(salt, event.occurred_at, batch.slice(&event.action), batch.slice(&event.details));
+                if writer.raw_len() >= FRAME_BYTES || i + 1 - start >= BATCH_EVENTS || i + 1 == share.end {
+                    frames.push((start..i + 1, writer.take()?));
+                    start = i + 1;
+                }
+            }
+        }
+        Ok(Self { commitments, frames })
     }
 }
 
@@ -48,21 +92,4 @@ fn external_digest(id: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(&Sha256::digest(id)[..16]);
     short
-}
-
-fn frames(batch: &EventBatch, salts: &[[u8; 16]]) -> Result<Vec<(Range<usize>, Body)>> {
-    let mut out = Vec::new();
-    let mut writer = BodyWriter::default();
-    let mut start = 0;
-    for (i, (event, salt)) in batch.events().iter().zip(salts).enumerate() {
-        writer.push(salt, event.occurred_at, batch.slice(&event.action), batch.slice(&event.details));
-        if writer.raw_len() >= BATCH_BYTES || i + 1 - start >= BATCH_EVENTS {
-            out.push((start..i + 1, writer.take()?));
-            start = i + 1;
-        }
-    }
-    if start < batch.len() {
-        out.push((start..batch.len(), writer.take()?));
-    }
-    Ok(out)
 }
