@@ -105,18 +105,26 @@ thread_local! {
 
 /// Decodes zstd frames that follow each other and hold exactly `raw` bytes.
 pub(crate) fn inflate(frames: &[u8], raw: usize) -> Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(raw);
+    let mut text = Vec::new();
+    inflate_into(frames, raw, &mut text)?;
+    Ok(text)
+}
+
+/// As [`inflate`] into a buffer, whose content is lost.
+pub(crate) fn inflate_into(frames: &[u8], raw: usize, text: &mut Vec<u8>) -> Result<()> {
+    text.clear();
+    text.reserve_exact(raw);
     let n = INFLATE.with_borrow_mut(|kept| {
         let context = match kept {
             Some(context) => context,
             None => kept.insert(Decompressor::new().map_err(Error::internal)?),
         };
-        context.decompress_to_buffer(frames, &mut text).map_err(|e| Error::corrupt(format!("zstd frame: {e}")))
+        context.decompress_to_buffer(frames, text).map_err(|e| Error::corrupt(format!("zstd frame: {e}")))
     })?;
     if n != raw {
         return Err(Error::corrupt(format!("zstd frames hold {n} bytes instead of {raw}")));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// Compresses lines as one frame with checksum, appending it to `out`.

@@ -199,12 +199,11 @@ impl Unit {
             (Source::Segment(segment), Selected::All) => {
                 let frames = segment.frame_of(self.rows.start)..segment.frame_of(self.rows.end - 1) + 1;
                 let first = segment.frame_rows(frames.start).start;
-                let lines = segment.frames_lines(frames)?;
-                if out.is_empty() && lines.len() == self.rows.len() {
-                    *out = lines.into_text();
-                } else {
-                    out.extend_from_slice(lines.run(self.rows.start - first..self.rows.end - first));
+                if first == self.rows.start && segment.frame_rows(frames.end - 1).end == self.rows.end {
+                    return segment.frames_text(frames, out);
                 }
+                let lines = segment.frames_lines(frames)?;
+                out.extend_from_slice(lines.run(self.rows.start - first..self.rows.end - first));
             }
             _ => self.each_line(selected, |line| out.extend_from_slice(line))?,
         }

@@ -11,7 +11,7 @@ use indelible_model::ids::write_hex;
 use indelible_model::json;
 use indelible_model::line::write_number;
 use indelible_model::query::last_segment;
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr_iter, memchr3};
 
 use crate::layout::{Cell, Layout};
 
@@ -37,7 +37,7 @@ pub fn write(layout: Layout, columns: &ColumnSet, back: bool, safe: bool, out: &
         })
         .collect();
     let rows = columns.rows();
-    out.reserve(rows * 160);
+    out.reserve(rows * 256);
     let mut row_out = |row: usize| {
         for (i, cell) in bound.iter().enumerate() {
             if i > 0 {
@@ -111,10 +111,20 @@ fn plain(value: &str, safe: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// True for the bytes that make a field stand in quotes.
+const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b'"' as usize] = true;
+    table[b',' as usize] = true;
+    table[b'\r' as usize] = true;
+    table[b'\n' as usize] = true;
+    table
+};
+
 /// True if the field must stand in quotes.
 fn needs_quotes(b: &[u8]) -> bool {
-    if b.len() <= 24 {
-        return b.iter().any(|c| matches!(c, b'"' | b',' | b'\r' | b'\n'));
+    if b.len() <= 32 {
+        return b.iter().fold(false, |found, c| found | SPECIAL[usize::from(*c)]);
     }
     memchr3(b'"', b',', b'\n', b).is_some() || memchr(b'\r', b).is_some()
 }
@@ -138,13 +148,13 @@ fn text(value: &str, safe: bool, out: &mut Vec<u8>) {
     if mark {
         out.push(b'\'');
     }
-    let mut rest = b;
-    while let Some(at) = memchr(b'"', rest) {
-        out.extend_from_slice(&rest[..=at]);
+    let mut done = 0;
+    for at in memchr_iter(b'"', b) {
+        out.extend_from_slice(&b[done..=at]);
         out.push(b'"');
-        rest = &rest[at + 1..];
+        done = at + 1;
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&b[done..]);
     out.push(b'"');
 }
 

@@ -88,15 +88,18 @@ impl Timestamp {
         let days = self.0.div_euclid(DAY);
         let in_day = self.0.rem_euclid(DAY);
         let (y, m, d) = civil_from_days(days);
-        let (seconds, micros) = (in_day / 1_000_000, in_day % 1_000_000);
+        let (seconds, micros) = (small(in_day / 1_000_000), small(in_day % 1_000_000));
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        digits(&mut text[0..4], y);
-        digits(&mut text[5..7], m);
-        digits(&mut text[8..10], d);
-        digits(&mut text[11..13], seconds / 3600);
-        digits(&mut text[14..16], seconds / 60 % 60);
-        digits(&mut text[17..19], seconds % 60);
-        digits(&mut text[20..26], micros);
+        pair(&mut text, 0, small(y) / 100);
+        pair(&mut text, 2, small(y) % 100);
+        pair(&mut text, 5, small(m));
+        pair(&mut text, 8, small(d));
+        pair(&mut text, 11, seconds / 3600);
+        pair(&mut text, 14, seconds / 60 % 60);
+        pair(&mut text, 17, seconds % 60);
+        pair(&mut text, 20, micros / 10_000);
+        pair(&mut text, 22, micros / 100 % 100);
+        pair(&mut text, 24, micros % 100);
         out.extend_from_slice(&text);
     }
     /// Reads exactly the form that [`Timestamp::write`] gives.
@@ -119,11 +122,15 @@ impl fmt::Display for Timestamp {
     }
 }
 
-fn digits(out: &mut [u8], mut value: i64) {
-    for slot in out.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(value % 10).unwrap_or(0);
-        value /= 10;
-    }
+/// A part of a time, which is never negative and never large.
+fn small(part: i64) -> u32 {
+    u32::try_from(part).unwrap_or(0)
+}
+
+/// Writes two digits.
+fn pair(text: &mut [u8], at: usize, value: u32) {
+    text[at] = b'0' + (value / 10 % 10) as u8;
+    text[at + 1] = b'0' + (value % 10) as u8;
 }
 
 /// Days since the epoch to a date; Howard Hinnant's `civil_from_days` (public domain), here because it runs once an event.

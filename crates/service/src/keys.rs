@@ -103,14 +103,13 @@ impl Service {
         let missing = || Error::new(Kind::NotFound, format!("There is no project {name_or_id}."));
         let mut tx = self.inner.store.read().await?;
         match ProjectId::parse(name_or_id) {
-            Some(id) => tx.project_list().await?.into_iter().find(|p| p.id == id).map(|p| p.id).ok_or_else(missing),
+            Some(id) => tx.project_by_id(id).await?.map(|p| p.id).ok_or_else(missing),
             None => tx.project_by_name(name_or_id).await?.map(|p| p.id).ok_or_else(missing),
         }
     }
     /// All permissions in a project, for commands on the machine itself.
     pub async fn operator(&self, project: ProjectId) -> Result<Grant> {
-        let found = self.inner.store.read().await?.project_list().await?.into_iter().find(|p| p.id == project);
-        let project = found.ok_or_else(|| Error::not_found("Project"))?;
+        let project = self.inner.store.read().await?.project_by_id(project).await?.ok_or_else(|| Error::not_found("Project"))?;
         Ok(Grant { project: project.id, project_name: project.name, key: KeyId([0; 16]), scopes: Scopes::all() })
     }
     /// Makes a key. A caller cannot give scopes that it lacks: that is the business of whoever asks.

@@ -72,6 +72,11 @@ impl ReadTx {
         let row = sqlx::query("SELECT id, name FROM projects WHERE name = $1").bind(name).fetch_optional(&mut *self.tx).await.map_err(map)?;
         row.map(|r| Ok(Project { id: ProjectId(fixed(r.get(0))?), name: r.get(1) })).transpose()
     }
+    /// The project with this id.
+    pub async fn project_by_id(&mut self, id: ProjectId) -> Result<Option<Project>> {
+        let row = sqlx::query("SELECT id, name FROM projects WHERE id = $1").bind(&id.0[..]).fetch_optional(&mut *self.tx).await.map_err(map)?;
+        row.map(|r| Ok(Project { id: ProjectId(fixed(r.get(0))?), name: r.get(1) })).transpose()
+    }
     /// The number under which rows of a project are kept; `None` for a project that does not exist.
     pub(crate) async fn project_no(&mut self, project: ProjectId) -> Result<Option<i64>> {
         let row = sqlx::query("SELECT no FROM projects WHERE id = $1").bind(&project.0[..]).fetch_optional(&mut *self.tx).await.map_err(map)?;

@@ -24,6 +24,8 @@ impl Service {
         }
         let (objects, keys) = (self.inner.objects.clone(), due.clone());
         tokio::task::spawn_blocking(move || keys.iter().try_for_each(|key| objects.delete(key))).await.map_err(Error::internal)??;
+        // An open file keeps its room on the disk: readers that come now find the segment that replaced it.
+        due.iter().for_each(|key| self.inner.reader.forget(key));
         let mut tx = self.inner.store.write().await?;
         tx.object_forget(&due).await?;
         tx.idempotency_expire(expired).await?;

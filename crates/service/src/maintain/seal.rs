@@ -9,8 +9,8 @@ use crate::Service;
 
 /// Batches read at once.
 const BATCHES: u32 = 8;
-/// How long staged objects are safe from collection: longer than any seal takes.
-const STAGE_MICROS: i64 = 6 * 3600 * 1_000_000;
+/// How long staged objects are safe from collection: longer than any seal takes. One that takes longer does not commit.
+const STAGE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 impl Service {
     /// Seals the oldest batches of a log, up to a segment's size. False if there is nothing to seal.

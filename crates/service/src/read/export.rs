@@ -5,7 +5,7 @@
 //! gets nothing from it goes on with one small unit at a time.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -81,6 +81,47 @@ pub struct Finished {
     pub rows: u64,
     /// SHA-256 of all bytes as sent, if it was asked for.
     pub sha256_sent: Option<[u8; 32]>,
+}
+
+/// Output buffers that come back when they were sent: a fresh one of some megabytes costs a page fault for every four kilobytes.
+#[derive(Default)]
+pub(super) struct Buffers {
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+/// Buffers kept, and bytes of one at most.
+const BUFFERS: usize = 6;
+const BUFFER_BYTES: usize = 6 << 20;
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+    fn give(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < BUFFERS && (FIRST_BYTES..=BUFFER_BYTES).contains(&buffer.capacity()) {
+            free.push(buffer);
+        }
+    }
+}
+
+/// A sent buffer on its way back.
+struct Lent {
+    bytes: Vec<u8>,
+    home: Reader,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.home.shared.buffers.give(std::mem::take(&mut self.bytes));
+    }
 }
 
 /// One unit's output.
@@ -193,7 +234,7 @@ impl Export {
                     if let Some(sent) = &mut self.sent {
                         sent.update(&bytes);
                     }
-                    return Some(Ok(bytes.into()));
+                    return Some(Ok(Bytes::from_owner(Lent { bytes, home: self.reader.clone() })));
                 }
                 Err(error) => {
                     self.state = State::Failed;
@@ -313,11 +354,13 @@ impl Export {
     fn job(&self, unit: Unit, cap: u64, room: Option<Reservation>) -> JoinHandle<Result<Piece>> {
         let (reader, filter) = (self.reader.clone(), Arc::clone(&self.filter));
         let (format, options, back) = (self.format, self.options, self.back);
+        let buffers = self.reader.clone();
         let limited = self.remaining != u64::MAX;
         tokio::spawn(async move {
             reader
                 .work(move || {
-                    let mut piece = produce(&unit, &filter, format, options, back, cap)?;
+                    let buffer = buffers.shared.buffers.take();
+                    let mut piece = produce(&unit, &filter, format, options, back, cap, buffer)?;
                     piece.unit = limited.then_some(unit);
                     piece._room = room;
                     Ok(piece)
@@ -345,7 +388,7 @@ impl Drop for Export {
 }
 
 /// Selects, cuts to `cap` rows and encodes one unit.
-fn produce(unit: &Unit, filter: &Filter, format: Form, options: ExportOptions, back: bool, cap: u64) -> Result<Piece> {
+fn produce(unit: &Unit, filter: &Filter, format: Form, options: ExportOptions, back: bool, cap: u64, mut plain: Vec<u8>) -> Result<Piece> {
     let mut selected = unit.select(filter)?;
     let cap = usize::try_from(cap).unwrap_or(usize::MAX);
     if selected.count(unit) > cap {
@@ -370,7 +413,6 @@ fn produce(unit: &Unit, filter: &Filter, format: Form, options: ExportOptions, b
         piece.bytes = frames?;
         return Ok(piece);
     }
-    let mut plain = Vec::new();
     format.encode(unit, &selected, back, &mut plain)?;
     if options.end_line && options.coding != Coding::Identity {
         piece.plain = Some(plain.clone());

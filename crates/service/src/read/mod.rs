@@ -13,8 +13,8 @@ mod verify;
 use std::sync::Arc;
 
 use indelible_archive::unit::HotBatch;
-use indelible_archive::{Objects, Segment};
-use indelible_model::{Error, LogKind, ProjectId, Result};
+use indelible_archive::{Objects, Segment, Selected, Source, Unit};
+use indelible_model::{Error, Filter, LogKind, ProjectId, Result};
 use indelible_store::{BatchRow, SegmentRow, Store};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -27,8 +27,8 @@ pub use export::{Coding, Export, ExportOptions, Finished, Format};
 pub use page::Page;
 pub use verify::Verification;
 
-/// Counts of matches that are remembered, a segment and filter each.
-const COUNTS: usize = 4096;
+/// A run of a segment's rows and a filter over them, as text.
+type SelectionKey = (String, Arc<str>);
 
 #[derive(Clone)]
 struct ByMemory;
@@ -45,6 +45,13 @@ impl Weighter<(u64, u64), Arc<HotBatch>> for ByMemory {
     }
 }
 
+impl Weighter<SelectionKey, Arc<Selected>> for ByMemory {
+    fn weight(&self, key: &SelectionKey, selected: &Arc<Selected>) -> u64 {
+        let rows = if let Selected::Rows(rows) = &**selected { rows.len() * size_of::<usize>() } else { 0 };
+        (key.0.len() + rows + 128) as u64
+    }
+}
+
 /// What all reads share.
 #[derive(Clone)]
 pub(crate) struct Reader {
@@ -56,11 +63,13 @@ struct Shared {
     objects: Objects,
     segments: Cache<String, Arc<Segment>, ByMemory>,
     batches: Cache<(u64, u64), Arc<HotBatch>, ByMemory>,
-    counts: Cache<(String, String), u64>,
+    /// Which rows of a segment passed a filter: segments are immutable, and lists are asked for again (the next page, a poll, a total).
+    selections: Cache<SelectionKey, Arc<Selected>, ByMemory>,
     /// Threads that decode and encode.
     workers: Arc<Semaphore>,
     worker_count: usize,
     budget: Budget,
+    buffers: export::Buffers,
     max_read_secs: u64,
 }
 
@@ -73,10 +82,11 @@ impl Reader {
             objects,
             segments: Cache::with_weighter(256, bytes, ByMemory),
             batches: Cache::with_weighter(256, bytes, ByMemory),
-            counts: Cache::new(COUNTS),
+            selections: Cache::with_weighter(1024, bytes / 4, ByMemory),
             workers: Arc::new(Semaphore::new(worker_count)),
             worker_count,
             budget: Budget::new(config.read_budget_bytes),
+            buffers: export::Buffers::default(),
             max_read_secs: config.max_read_secs,
         };
         Self { shared: Arc::new(shared) }
@@ -94,6 +104,32 @@ impl Reader {
         })
         .await
         .map_err(Error::internal)?
+    }
+    /// Closes the segment that an object belonged to, once its last reader is done.
+    pub(crate) fn forget(&self, object: &str) {
+        if let Some((segment, _)) = object.rsplit_once('/') {
+            self.shared.segments.remove(segment);
+        }
+    }
+    /// The rows of a unit that pass a filter; `text` is the filter as text.
+    async fn select(&self, unit: Unit, filter: Arc<Filter>, text: Arc<str>) -> Result<(Unit, Arc<Selected>)> {
+        let key = match &unit.source {
+            Source::Segment(s) => Some((format!("{}:{}-{}", s.name(), unit.rows.start, unit.rows.end), text)),
+            Source::Batch(_) => None,
+        };
+        if let Some(known) = key.as_ref().and_then(|k| self.shared.selections.get(k)) {
+            return Ok((unit, known));
+        }
+        let (unit, selected) = self
+            .work(move || {
+                let selected = unit.select(&filter)?;
+                Ok((unit, Arc::new(selected)))
+            })
+            .await?;
+        if let Some(key) = key {
+            self.shared.selections.insert(key, Arc::clone(&selected));
+        }
+        Ok((unit, selected))
     }
     async fn segment(&self, row: &SegmentRow) -> Result<Arc<Segment>> {
         let name = &row.segment.name;

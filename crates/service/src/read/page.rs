@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use indelible_archive::{Selected, Source, Unit};
+use indelible_archive::{Selected, Unit};
 use indelible_model::query::{Order, Query};
-use indelible_model::{Error, LogKind, Result};
+use indelible_model::{Error, Filter, LogKind, ProjectId, Result};
+use tokio::task::JoinHandle;
 
 use super::Reader;
 use super::scan::Scan;
@@ -32,38 +33,29 @@ pub struct Page {
 struct Selection {
     reader: Reader,
     scan: Scan,
-    query: Arc<Query>,
-    ahead: VecDeque<tokio::task::JoinHandle<Result<(Unit, Selected)>>>,
-    target: usize,
+    filter: Arc<Filter>,
+    text: Arc<str>,
+    ahead: VecDeque<JoinHandle<Result<(Unit, Arc<Selected>)>>>,
     ended: bool,
 }
 
 impl Selection {
-    fn new(reader: &Reader, project: indelible_model::ProjectId, query: &Query, head: u64) -> Self {
-        // A page without a filter wants the first few rows only; with one it may have to look far.
-        let target = if query.filter.is_empty() { 1 } else { SELECT_BYTES };
-        Self { reader: reader.clone(), scan: Scan::new(reader.clone(), project, query, head), query: Arc::new(query.clone()), ahead: VecDeque::new(), target, ended: false }
+    fn new(reader: &Reader, project: ProjectId, query: &Query, head: u64) -> Self {
+        let filter = Arc::new(query.filter.clone());
+        let text = format!("{filter:?}").into();
+        Self { reader: reader.clone(), scan: Scan::new(reader.clone(), project, query, head), filter, text, ahead: VecDeque::new(), ended: false }
     }
-    async fn next(&mut self) -> Result<Option<(Unit, Selected)>> {
+    async fn next(&mut self) -> Result<Option<(Unit, Arc<Selected>)>> {
+        if self.filter.is_empty() {
+            // The first few rows are all that a page wants.
+            return Ok(self.scan.next(1).await?.map(|unit| (unit, Arc::new(Selected::All))));
+        }
         while !self.ended && self.ahead.len() <= self.reader.shared.worker_count {
-            match self.scan.next(self.target).await? {
+            match self.scan.next(SELECT_BYTES).await? {
                 None => self.ended = true,
-                Some(unit) if self.query.filter.is_empty() => {
-                    if self.ahead.is_empty() {
-                        return Ok(Some((unit, Selected::All)));
-                    }
-                    self.ahead.push_back(tokio::spawn(async move { Ok((unit, Selected::All)) }));
-                }
                 Some(unit) => {
-                    let (reader, query) = (self.reader.clone(), Arc::clone(&self.query));
-                    self.ahead.push_back(tokio::spawn(async move {
-                        reader
-                            .work(move || {
-                                let selected = unit.select(&query.filter)?;
-                                Ok((unit, selected))
-                            })
-                            .await
-                    }));
+                    let (reader, filter, text) = (self.reader.clone(), Arc::clone(&self.filter), Arc::clone(&self.text));
+                    self.ahead.push_back(tokio::spawn(async move { reader.select(unit, filter, text).await }));
                 }
             }
         }
@@ -76,7 +68,7 @@ impl Selection {
 
 impl Drop for Selection {
     fn drop(&mut self) {
-        self.ahead.iter().for_each(tokio::task::JoinHandle::abort);
+        self.ahead.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -96,9 +88,9 @@ impl Service {
                 skip -= count;
                 continue;
             }
-            let mut rows = match selected {
+            let mut rows = match &*selected {
                 Selected::All => unit.rows.clone().collect(),
-                Selected::Rows(rows) => rows,
+                Selected::Rows(rows) => rows.clone(),
             };
             if back {
                 rows.reverse();
@@ -132,37 +124,12 @@ impl Service {
             let end = all.before.map_or(head, |b| head.min(b.saturating_sub(1)));
             return Ok(end.saturating_sub(all.after));
         }
-        let filter = Arc::new(all.filter.clone());
-        let filter_text = format!("{filter:?}");
-        let mut scan = Scan::new(self.inner.reader.clone(), caller.project(), &all, head);
-        let mut ahead = VecDeque::new();
-        let (mut total, mut ended) = (0, false);
-        loop {
-            while !ended && ahead.len() <= self.inner.reader.shared.worker_count {
-                let Some(unit) = scan.next(SELECT_BYTES).await? else {
-                    ended = true;
-                    break;
-                };
-                // Segments are immutable: what was counted in one is remembered, a row group and filter each.
-                let key = match &unit.source {
-                    Source::Segment(s) => Some((format!("{}:{}-{}", s.name(), unit.rows.start, unit.rows.end), filter_text.clone())),
-                    Source::Batch(_) => None,
-                };
-                if let Some(known) = key.as_ref().and_then(|k| self.inner.reader.shared.counts.get(k)) {
-                    total += known;
-                    continue;
-                }
-                let (reader, filter) = (self.inner.reader.clone(), Arc::clone(&filter));
-                let job = tokio::spawn(async move { reader.work(move || Ok(unit.select(&filter)?.count(&unit) as u64)).await });
-                ahead.push_back((key, job));
-            }
-            let Some((key, job)) = ahead.pop_front() else { return Ok(total) };
-            let n = job.await.map_err(Error::internal)??;
-            total += n;
-            if let Some(key) = key {
-                self.inner.reader.shared.counts.insert(key, n);
-            }
+        let mut selection = Selection::new(&self.inner.reader, caller.project(), &all, head);
+        let mut total = 0;
+        while let Some((unit, selected)) = selection.next().await? {
+            total += selected.count(&unit) as u64;
         }
+        Ok(total)
     }
 
     /// Stored lines of positions, without line feeds, in the order asked for.
