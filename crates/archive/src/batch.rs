@@ -114,7 +114,12 @@ impl Envelope {
             let received_at = Timestamp::from_micros(i64::from_le_bytes(e[48..].try_into().ok()?))?;
             Some(Entry { id: EventId(e[..16].try_into().ok()?), hash: e[16..48].try_into().ok()?, received_at })
         };
-        Some(Self { first: word(&head[1..9])?, raw_len: word(&head[9..17])?, previous_hash: head[17..].try_into().ok()?, entries: entries.chunks_exact(ENTRY).map(entry).collect::<Option<_>>()? })
+        Some(Self {
+            first: word(&head[1..9])?,
+            raw_len: word(&head[9..17])?,
+            previous_hash: head[17..].try_into().ok()?,
+            entries: entries.chunks_exact(ENTRY).map(entry).collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -192,7 +197,8 @@ mod tests {
             body.push(&[1; 16], (i % 2 == 0).then_some(at), b"\"a\"", format!("\"n\":{}", first + i).as_bytes());
         }
         let body = body.take().unwrap();
-        let entries = (0..n).map(|i| Entry { id: EventId([2; 16]), hash: [u8::try_from(first + i).unwrap(); 32], received_at: Timestamp::clamped(i64::try_from(first).unwrap()) }).collect();
+        let entries =
+            (0..n).map(|i| Entry { id: EventId([2; 16]), hash: [u8::try_from(first + i).unwrap(); 32], received_at: Timestamp::clamped(i64::try_from(first).unwrap()) }).collect();
         let envelope = Envelope { first, previous_hash: [u8::try_from(first - 1).unwrap(); 32], raw_len: body.raw_len, entries };
         (envelope.to_bytes(), body.bytes)
     }

@@ -199,8 +199,7 @@ impl ColumnBuilder {
     }
     /// The collected rows as a batch of [`stored_schema`] or [`read_schema`].
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(self.position.finish()), Arc::new(self.id.finish()), Arc::new(self.occurred.finish()), Arc::new(self.received.finish())];
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(self.position.finish()), Arc::new(self.id.finish()), Arc::new(self.occurred.finish()), Arc::new(self.received.finish())];
         let schema = match &mut self.texts {
             Texts::Stored(all) => {
                 columns.extend(all.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef));

@@ -138,7 +138,11 @@ pub(crate) fn deflate(text: &[u8], level: i32, out: &mut Vec<u8>) -> Result<()> 
         context.set_parameter(CParameter::ChecksumFlag(true)).map_err(Error::internal)?;
         context.compress(text).map_err(Error::internal)
     })?;
-    if out.is_empty() { *out = frame } else { out.extend_from_slice(&frame) }
+    if out.is_empty() {
+        *out = frame
+    } else {
+        out.extend_from_slice(&frame)
+    }
     Ok(())
 }
 

@@ -455,7 +455,13 @@ impl Segment {
         }
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.columns.clone(), self.metadata.clone());
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), indexes.iter().copied());
-        let reader = builder.with_row_groups(vec![group]).with_projection(mask).with_row_selection(RowSelection::from(selectors)).with_batch_size(count.max(1)).build().map_err(corrupt(&self.name))?;
+        let reader = builder
+            .with_row_groups(vec![group])
+            .with_projection(mask)
+            .with_row_selection(RowSelection::from(selectors))
+            .with_batch_size(count.max(1))
+            .build()
+            .map_err(corrupt(&self.name))?;
         let mut batches = Vec::new();
         for batch in reader {
             batches.push(batch.map_err(|e| Error::corrupt(format!("{}: {e}", self.name)))?);

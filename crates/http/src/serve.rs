@@ -25,8 +25,8 @@ use crate::stall::Stall;
 const HEAD: Duration = Duration::from_secs(20);
 /// Requests in flight at the shutdown get this long.
 const DRAIN: Duration = Duration::from_secs(30);
-/// A client that takes nothing of a waiting answer for so long is gone.
-const STALLED: Duration = Duration::from_secs(600);
+/// A client that takes nothing of a waiting answer for so long is gone. The kernel holds some megabytes for it: at 1 kB/s these last most of an hour.
+const STALLED: Duration = Duration::from_secs(3600);
 /// Pause after a failed accept (mostly: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Streams of one HTTP/2 connection.

@@ -34,7 +34,7 @@ impl Default for Limits {
             bulk_events: 50_000,
             bulk_bytes: 64 << 20,
             body_bytes: 8 << 20,
-            inflation_ratio: 200,
+            inflation_ratio: 5000,
             event_bytes: 1 << 20,
             depth: 128,
             name_bytes: 16 << 10,

@@ -256,7 +256,7 @@ fn check(violations: &mut Vec<Violation>, limits: &Limits, member: &str, name: &
     let problem = match allowed.iter().find(|a| a.as_bytes() == name) {
         None => Some(format!("is not a member of {member}; allowed are {}.", allowed.join(", "))),
         Some(&"meta") => (value[0] != b'{' && !null).then(|| "must be an object.".to_owned()),
-        Some(&"status") => (!null && !(value.len() == 3 && value.iter().all(u8::is_ascii_digit))).then(|| "must be an HTTP status of three digits.".to_owned()),
+        Some(&"status") => (!null && (value.len() != 3 || !value.iter().all(u8::is_ascii_digit))).then(|| "must be an HTTP status of three digits.".to_owned()),
         Some(&"duration_ms") => (!null && !value[0].is_ascii_digit()).then(|| "must be a number of milliseconds, not negative.".to_owned()),
         Some(&("before" | "after" | "request_body" | "response_body")) => None,
         Some(_) if value[0] != b'"' && !null => Some("must be a string.".to_owned()),

@@ -195,8 +195,8 @@ fn read(b: &[u8]) -> Result<(i64, Option<i64>), TimeError> {
         if len == 0 {
             return Err(TimeError::Syntax);
         }
-        for i in 0..6 {
-            micros = micros * 10 + if i < len { i64::from(fraction[i] - b'0') } else { 0 };
+        for digit in fraction[..len].iter().chain(b"000000").take(6) {
+            micros = micros * 10 + i64::from(digit - b'0');
         }
         rest = &fraction[len..];
     }

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
+use indelible_model::ids::write_hex;
 use indelible_model::line::{Line, write_number};
 use indelible_model::{EventId, LogKind, ProjectId, Timestamp};
-use indelible_model::ids::write_hex;
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 digest.

@@ -41,7 +41,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 for n in 0..EVENTS {
                     for grant in grants.iter().skip(client).step_by(CLIENTS) {
                         let mut batch = EventBatch::default();
-                        let text = format!(r#"{{"action":"user.login","actor":{{"id":"u{n}","meta":{{"name":"Somebody"}}}},"context":{{"ip":"203.0.113.9"}},"metadata":{{"day":{day}}}}}"#);
+                        let text = format!(
+                            r#"{{"action":"user.login","actor":{{"id":"u{n}","meta":{{"name":"Somebody"}}}},"context":{{"ip":"203.0.113.9"}},"metadata":{{"day":{day}}}}}"#
+                        );
                         batch.push(text.as_bytes(), &Limits::default()).map_err(|e| format!("{e:?}"))?;
                         service.append(&grant.permit::<CanWrite>().map_err(|e| e.to_string())?, batch, None).await.map_err(|e| e.to_string())?;
                     }
@@ -68,9 +70,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("idle for {:.0} s: {:.2} s CPU", begun.elapsed().as_secs_f64(), cpu_seconds() - idle);
     let begun = Instant::now();
     for grant in grants.iter().take(200) {
-        service.page(&grant.permit::<CanRead>()?, indelible_model::Query { limit: Some(25), order: indelible_model::Order::Descending, ..indelible_model::Query::all(indelible_model::LogKind::Events) }).await?;
+        service
+            .page(
+                &grant.permit::<CanRead>()?,
+                indelible_model::Query { limit: Some(25), order: indelible_model::Order::Descending, ..indelible_model::Query::all(indelible_model::LogKind::Events) },
+            )
+            .await?;
     }
-    println!("newest 25 of a project: {:.2} ms, batches merged {}, seals {}", begun.elapsed().as_secs_f64() * 1e3 / 200.0, service.stats().merges.get(), service.stats().seals.get());
+    println!(
+        "newest 25 of a project: {:.2} ms, batches merged {}, seals {}",
+        begun.elapsed().as_secs_f64() * 1e3 / 200.0,
+        service.stats().merges.get(),
+        service.stats().seals.get()
+    );
     Ok(())
 }
 

@@ -12,8 +12,14 @@ const ACTIONS: [(&str, &str); 8] = [
     ("invoice.paid", "invoice"),
     ("api_key.revoked", "api_key"),
 ];
-const PEOPLE: [(&str, &str); 6] =
-    [("Jane Doe", "jane@example.com"), ("Ahmed Haddad", "ahmed@example.com"), ("Zoë Müller", "zoe@example.org"), ("Kwame Mensah", "kwame@example.com"), ("李 雷", "lei@example.cn"), ("O'Brien, Pat", "pat@example.org")];
+const PEOPLE: [(&str, &str); 6] = [
+    ("Jane Doe", "jane@example.com"),
+    ("Ahmed Haddad", "ahmed@example.com"),
+    ("Zoë Müller", "zoe@example.org"),
+    ("Kwame Mensah", "kwame@example.com"),
+    ("李 雷", "lei@example.cn"),
+    ("O'Brien, Pat", "pat@example.org"),
+];
 
 /// `count` events in the native shape, spread over the thirty days before `now`; the same for the same arguments.
 pub fn events(count: usize, seed: u64, now: Timestamp) -> impl Iterator<Item = String> {

@@ -55,7 +55,10 @@ impl Service {
             } else {
                 report.problems += 1;
                 let at = checked.broken_at.map(|id| format!(" at {id}")).unwrap_or_default();
-                on(DoctorNote { severity: Severity::Problem, what: format!("{place}: the chain is broken{at} after {} good events: {}", checked.events_checked, checked.reason.unwrap_or_default()) });
+                on(DoctorNote {
+                    severity: Severity::Problem,
+                    what: format!("{place}: the chain is broken{at} after {} good events: {}", checked.events_checked, checked.reason.unwrap_or_default()),
+                });
             }
             let mut tx = self.inner.store.read().await?;
             let segments = tx.segment_range(log.project, log.kind, 1, u64::MAX, false, 1_000_000).await?;

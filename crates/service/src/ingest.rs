@@ -17,7 +17,7 @@ use indelible_model::{Clock, Error, EventBatch, Ids, Kind, LogKind, ProjectId, R
 use indelible_store::Store;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::caller::{CanWrite, Caller};
+use crate::caller::{Caller, CanWrite};
 use crate::stats::Stats;
 use crate::{SealConfig, Service, die_on_failed_sync};
 

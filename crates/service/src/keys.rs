@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::Service;
-use crate::caller::{CanManageKeys, Caller, Grant, Scopes};
+use crate::caller::{Caller, CanManageKeys, Grant, Scopes};
 
 /// A key as its owner sees it.
 #[derive(Clone, Debug)]

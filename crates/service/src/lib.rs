@@ -24,7 +24,7 @@ use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
 use indelible_store::Store;
 
 pub use budget::Reservation;
-pub use caller::{CanExport, CanManageKeys, CanRead, CanVerify, CanWrite, Caller, Grant, Permission, Scope, Scopes};
+pub use caller::{Caller, CanExport, CanManageKeys, CanRead, CanVerify, CanWrite, Grant, Permission, Scope, Scopes};
 pub use doctor::{DoctorNote, DoctorReport, Severity};
 pub use indelible_encode::Layout;
 pub use ingest::{Appended, Idempotency, Outcome};
@@ -69,7 +69,7 @@ pub struct Config {
     pub seal: SealConfig,
     /// Bytes of request bodies that may be in memory at once.
     pub ingest_budget_bytes: usize,
-    /// Bytes of read results that may wait for their readers.
+    /// Bytes of lines that all exports may have in the making; beyond it each goes on with one small unit at a time.
     pub read_budget_bytes: usize,
     /// Bytes of decoded batches and of segment footers that are kept for the next reader, each.
     pub cache_bytes: usize,
@@ -82,7 +82,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data_dir: PathBuf::from("data"),
+            data_dir: PathBuf::from("./data"),
             limits: Limits::default(),
             seal: SealConfig::default(),
             ingest_budget_bytes: 128 << 20,

@@ -93,9 +93,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(errors::open)?;
-        MIGRATIONS.run(&writer).await.map_err(|e| {
-            Error::new(Kind::Internal, "The database's schema does not fit this version of Indelible.").with_internal(e)
-        })?;
+        MIGRATIONS.run(&writer).await.map_err(|e| Error::new(Kind::Internal, "The database's schema does not fit this version of Indelible.").with_internal(e))?;
         let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await.map_err(errors::open)?;
         Ok(Self { readers, writer, reopen })
     }

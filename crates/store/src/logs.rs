@@ -150,20 +150,8 @@ impl WriteTx {
     /// Appends batches and moves the head, in one step. The batches must follow the head that this transaction read, without gaps.
     pub async fn log_append(&mut self, project: ProjectId, log: LogKind, batches: &[NewBatch], head: &LogHead, now: Timestamp) -> Result<()> {
         let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        for b in batches {
-            sqlx::query("INSERT INTO batches (project, kind, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9)")
-                .bind(no)
-                .bind(log.code())
-                .bind(signed(b.first))
-                .bind(signed(b.last))
-                .bind(signed(b.raw_bytes))
-                .bind(b.min_occurred.micros())
-                .bind(b.max_occurred.micros())
-                .bind(&b.envelope[..])
-                .bind(&b.body[..])
-                .execute(&mut *self.tx)
-                .await
-                .map_err(map)?;
+        for batch in batches {
+            self.batch_insert(no, log, batch).await?;
         }
         sqlx::query(
             "INSERT INTO logs (project, kind, head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes, hot_since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
@@ -191,22 +179,34 @@ impl WriteTx {
         if !self.batch_delete(no, log, inputs).await? {
             return Ok(false);
         }
-        sqlx::query("INSERT INTO batches (project, kind, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9)")
+        self.batch_insert(no, log, merged).await?;
+        let fewer = signed(inputs.len() as u64 - 1);
+        sqlx::query("UPDATE logs SET hot_batches = hot_batches - $3 WHERE project = $1 AND kind = $2")
             .bind(no)
             .bind(log.code())
-            .bind(signed(merged.first))
-            .bind(signed(merged.last))
-            .bind(signed(merged.raw_bytes))
-            .bind(merged.min_occurred.micros())
-            .bind(merged.max_occurred.micros())
-            .bind(&merged.envelope[..])
-            .bind(&merged.body[..])
+            .bind(fewer)
             .execute(&mut *self.tx)
             .await
             .map_err(map)?;
-        let fewer = signed(inputs.len() as u64 - 1);
-        sqlx::query("UPDATE logs SET hot_batches = hot_batches - $3 WHERE project = $1 AND kind = $2").bind(no).bind(log.code()).bind(fewer).execute(&mut *self.tx).await.map_err(map)?;
         Ok(true)
+    }
+    async fn batch_insert(&mut self, no: i64, log: LogKind, b: &NewBatch) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO batches (project, kind, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9)",
+        )
+        .bind(no)
+        .bind(log.code())
+        .bind(signed(b.first))
+        .bind(signed(b.last))
+        .bind(signed(b.raw_bytes))
+        .bind(b.min_occurred.micros())
+        .bind(b.max_occurred.micros())
+        .bind(&b.envelope[..])
+        .bind(&b.body[..])
+        .execute(&mut *self.tx)
+        .await
+        .map_err(map)?;
+        Ok(())
     }
     /// Deletes batches at the generations given; false if one is gone or changed (the transaction must then be dropped).
     pub(crate) async fn batch_delete(&mut self, no: i64, log: LogKind, inputs: &[(u64, u64)]) -> Result<bool> {

@@ -37,8 +37,7 @@ pub struct KeyRow {
 }
 
 const KEY: &str = "SELECT k.id, p.id, p.name, k.name, k.secret_hash, k.scopes, k.created_at, k.revoked_at FROM keys k JOIN projects p ON p.no = k.project WHERE k.secret_hash = $1";
-const KEYS: &str =
-    "SELECT k.id, p.id, p.name, k.name, k.secret_hash, k.scopes, k.created_at, k.revoked_at FROM keys k JOIN projects p ON p.no = k.project WHERE p.id = $1 ORDER BY k.created_at, k.id";
+const KEYS: &str = "SELECT k.id, p.id, p.name, k.name, k.secret_hash, k.scopes, k.created_at, k.revoked_at FROM keys k JOIN projects p ON p.no = k.project WHERE p.id = $1 ORDER BY k.created_at, k.id";
 
 fn key_row(row: &sqlx::sqlite::SqliteRow) -> Result<KeyRow> {
     Ok(KeyRow {

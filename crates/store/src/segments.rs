@@ -124,12 +124,23 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await
         .map_err(map)?;
-        let left = sqlx::query("UPDATE logs SET hot_bytes = (SELECT CAST(COALESCE(SUM(raw_bytes), 0) AS BIGINT) FROM batches WHERE project = $1 AND kind = $2) WHERE project = $1 AND kind = $2");
+        let left = sqlx::query(
+            "UPDATE logs SET hot_bytes = (SELECT CAST(COALESCE(SUM(raw_bytes), 0) AS BIGINT) FROM batches WHERE project = $1 AND kind = $2) WHERE project = $1 AND kind = $2",
+        );
         left.bind(no).bind(log.code()).execute(&mut *self.tx).await.map_err(map)?;
         Ok(true)
     }
     /// Publishes a staged segment in place of others, whose objects may be deleted from `due` on. False as for [`WriteTx::segment_publish`].
-    pub async fn segment_replace(&mut self, project: ProjectId, log: LogKind, new: &NewSegment, staged: &[String], inputs: &[(u64, u64)], retired: &[String], (now, due): (Timestamp, Timestamp)) -> Result<bool> {
+    pub async fn segment_replace(
+        &mut self,
+        project: ProjectId,
+        log: LogKind,
+        new: &NewSegment,
+        staged: &[String],
+        inputs: &[(u64, u64)],
+        retired: &[String],
+        (now, due): (Timestamp, Timestamp),
+    ) -> Result<bool> {
         let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
         if !self.unstage(staged).await? {
             return Ok(false);

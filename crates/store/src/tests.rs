@@ -127,7 +127,13 @@ async fn leases_are_exclusive_and_expire() {
 async fn duplicates_are_found_within_their_project_and_time() {
     let (_dir, store, project) = store().await;
     let mut tx = store.write().await.unwrap();
-    let ids: Vec<_> = (0..1000u64).map(|i| { let mut d = [0; 16]; d[..8].copy_from_slice(&i.to_be_bytes()); (d, i + 1) }).collect();
+    let ids: Vec<_> = (0..1000u64)
+        .map(|i| {
+            let mut d = [0; 16];
+            d[..8].copy_from_slice(&i.to_be_bytes());
+            (d, i + 1)
+        })
+        .collect();
     tx.external_insert(project, LOG, &ids).await.unwrap();
     let digests: Vec<_> = ids.iter().map(|(d, _)| *d).chain([[9; 16]]).collect();
     let hits = tx.external_find(project, &digests).await.unwrap();

@@ -28,7 +28,8 @@ fn idempotency_keys() {
     let of = |pairs: &[(&'static str, &str)]| key(&headers(pairs)).map_err(|e| e.violations()[0].member.clone());
     assert_eq!(of(&[]), Ok(None));
     assert_eq!(of(&[("idempotency-key", "a-1~!")]), Ok(Some("a-1~!".to_owned())));
-    for bad in ["", "a b", "ä", &"x".repeat(256)] {
+    assert_eq!(of(&[("idempotency-key", "a b")]), Ok(Some("a b".to_owned())));
+    for bad in ["", "ä", &"x".repeat(256)] {
         assert_eq!(of(&[("idempotency-key", bad)]), Err("Idempotency-Key".to_owned()), "{bad}");
     }
     assert!(of(&[("idempotency-key", "a"), ("idempotency-key", "b")]).is_err());

@@ -112,7 +112,7 @@ fn unbound(listen: &str, error: &io::Error) -> Failure {
 
 /// Says how to take everything out.
 fn show_export(url: &str, settings: &Settings, key: Option<&str>) -> Result<(), Failure> {
-    let key = key.unwrap_or(if settings.bootstrap_key.is_some() { "$INDELIBLE_BOOTSTRAP_KEY" } else { "$INDELIBLE_KEY" });
+    let key = key.unwrap_or(if settings.bootstrap_key.is_some() { "$INDELIBLE_BOOTSTRAP_KEY" } else { "$KEY" });
     out::line("\nExport everything as CSV:")?;
     out::line(format_args!("curl -H \"Authorization: Bearer {key}\" \"{url}/v1/events/export?format=csv\" -o events.csv\n"))
 }

@@ -91,7 +91,7 @@ settings! {
         "bulk_events" Some("bulk-events"), Accepts::Count(1, 1_000_000), "50000", "Events in one POST /v1/events/bulk.";
         "bulk_bytes" Some("bulk-bytes"), Accepts::Size(KIB, GIB), "64MiB", "Decompressed bytes of one POST /v1/events/bulk.";
         "body_bytes" Some("body-bytes"), Accepts::Size(KIB, GIB), "8MiB", "Bytes of one request body elsewhere.";
-        "inflation_ratio" Some("inflation-ratio"), Accepts::Count(1, 100_000), "200", "How many times larger than its compressed form a body may be.";
+        "inflation_ratio" Some("inflation-ratio"), Accepts::Count(1, 100_000), "5000", "How many times larger than its compressed form a body may be.";
         "event_bytes" Some("event-bytes"), Accepts::Size(KIB, 64 * MIB), "1MiB", "Bytes of one event's JSON text.";
         "json_depth" Some("json-depth"), Accepts::Count(4, 256), "128", "Nesting of one event's JSON.";
         "name_bytes" Some("name-bytes"), Accepts::Size(16, MIB), "16KiB", "Bytes of one member name.";
@@ -111,7 +111,7 @@ settings! {
     }
     "memory" {
         "ingest_budget" Some("ingest-budget"), Accepts::Size(MIB, 1024 * GIB), "128MiB", "All bodies that are being taken in may hold this much; beyond it callers are told to come back.";
-        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "48MiB", "All exports and other reads may hold this much decoded data.";
+        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "48MiB", "What all exports have in the making, counted in bytes of lines; beyond it each goes on with one small unit at a time.";
         "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "32MiB", "Decoded batches, and as much again of segment footers, kept for the next read.";
     }
 }

@@ -47,7 +47,10 @@ fn the_quick_start_form_is_folded_into_meta() {
 
 #[test]
 fn every_broken_member_is_named() {
-    assert_eq!(members(r#"{"actor":1,"target":{"id":7,"x":1},"nope":1,"occurred_at":"2026-01-01T00:00:00","metadata":[]}"#), ["action", "actor", "target.id", "target.x", "nope", "occurred_at", "metadata"]);
+    assert_eq!(
+        members(r#"{"actor":1,"target":{"id":7,"x":1},"nope":1,"occurred_at":"2026-01-01T00:00:00","metadata":[]}"#),
+        ["action", "actor", "target.id", "target.x", "nope", "occurred_at", "metadata"]
+    );
     assert_eq!(members(r#"{"action":""}"#), ["action"]);
     assert_eq!(members(r#"{"action":null}"#), ["action"]);
     assert_eq!(members(r#"{"action":"a","http":{"status":"200"}}"#), ["http.status"]);

@@ -19,7 +19,7 @@ use indelible_model::{Error, EventBatch, Kind, Limits, Result};
 use tokio::sync::mpsc;
 
 use crate::Service;
-use crate::caller::{CanWrite, Caller};
+use crate::caller::{Caller, CanWrite};
 use csv_rows::CsvRows;
 use mapping::{Mapped, Mapping, Source, file_digest};
 

@@ -22,7 +22,7 @@ use super::Reader;
 use super::scan::Scan;
 use crate::Service;
 use crate::budget::Reservation;
-use crate::caller::{CanExport, Caller};
+use crate::caller::{Caller, CanExport};
 use crate::stats::Stats;
 
 /// Bytes of lines of a stream's first units.
@@ -396,7 +396,11 @@ fn produce(unit: &Unit, filter: &Filter, format: Form, options: ExportOptions, b
             Selected::All => unit.rows.clone().collect(),
             Selected::Rows(rows) => rows,
         };
-        if back { drop(rows.drain(..rows.len() - cap)) } else { rows.truncate(cap) }
+        if back {
+            drop(rows.drain(..rows.len() - cap))
+        } else {
+            rows.truncate(cap)
+        }
         selected = Selected::Rows(rows);
     }
     let rows = selected.count(unit);

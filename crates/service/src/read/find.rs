@@ -5,7 +5,7 @@ use indelible_model::{Error, EventId, LogKind, ProjectId, Result};
 
 use super::Reader;
 use crate::Service;
-use crate::caller::{CanRead, Caller};
+use crate::caller::{Caller, CanRead};
 
 /// Segments looked up at once.
 const SEGMENTS: u32 = 100_000;

@@ -1,8 +1,8 @@
 //! Reading: a snapshot, a scan of segments and batches up to it, and what becomes of the rows.
 //!
 //! A snapshot is the head position S. Positions and rows are stable, so a scan looks up what holds its next position anew at
-//! each step, in one short transaction, and again if a file is gone because it was compacted. No transaction and no file is
-//! held for a slow reader; what waits for one is bounded by a process-wide budget.
+//! each step, in one short transaction, and again if a file is gone because it was compacted. No transaction is held for a
+//! slow reader, and a file that it reads may be deleted meanwhile; what waits for one is bounded by a process-wide budget.
 
 mod export;
 mod find;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::Reader;
 use super::scan::Scan;
 use crate::Service;
-use crate::caller::{CanRead, Caller};
+use crate::caller::{Caller, CanRead};
 
 /// Bytes of lines of a unit whose rows are only selected: a whole row group.
 const SELECT_BYTES: usize = 16 << 20;
@@ -29,13 +29,16 @@ pub struct Page {
     pub last_position: Option<u64>,
 }
 
+/// A unit and those of its rows that pass, in the making.
+type Job = JoinHandle<Result<(Unit, Arc<Selected>)>>;
+
 /// Units with the rows of them that pass, in order, selected ahead in parallel.
 struct Selection {
     reader: Reader,
     scan: Scan,
     filter: Arc<Filter>,
     text: Arc<str>,
-    ahead: VecDeque<JoinHandle<Result<(Unit, Arc<Selected>)>>>,
+    ahead: VecDeque<Job>,
     ended: bool,
 }
 

@@ -91,7 +91,11 @@ impl Scan {
             let early = self.filter.from.is_some_and(|from| s.max_occurred < from);
             let late = self.filter.to.is_some_and(|to| s.min_occurred > to);
             if early || late {
-                if self.back { self.left.end = s.first.max(from) } else { self.left.start = (s.last + 1).min(to + 1) }
+                if self.back {
+                    self.left.end = s.first.max(from)
+                } else {
+                    self.left.start = (s.last + 1).min(to + 1)
+                }
                 return Ok(());
             }
             let segment = self.reader.segment(&row).await?;
@@ -100,11 +104,8 @@ impl Scan {
             self.segment = Some((segment, rows));
             return Ok(());
         }
-        let rows = if self.back {
-            tx.batch_range_back(self.project, self.log, from, to, BATCHES).await?
-        } else {
-            tx.batch_range(self.project, self.log, from, to, BATCHES).await?
-        };
+        let rows =
+            if self.back { tx.batch_range_back(self.project, self.log, from, to, BATCHES).await? } else { tx.batch_range(self.project, self.log, from, to, BATCHES).await? };
         drop(tx);
         let mut expected = next;
         for row in rows {

@@ -11,7 +11,7 @@ use indelible_proof::{Chain, genesis};
 use super::Reader;
 use super::scan::Scan;
 use crate::Service;
-use crate::caller::{CanVerify, Caller};
+use crate::caller::{Caller, CanVerify};
 
 /// Bytes of lines of a unit.
 const UNIT_BYTES: usize = 2 << 20;
