@@ -211,3 +211,39 @@ impl io::Read for At {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_there_whole_or_not_at_all_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(dir.path()).unwrap();
+        let mut dropped = objects.create("a/b/rows").unwrap();
+        dropped.write_all(b"x").unwrap();
+        drop(dropped);
+        assert_eq!(objects.get("a/b/rows").unwrap_err().kind(), Kind::NotFound);
+        let mut first = objects.create("a/b/rows").unwrap();
+        first.write_all(b"hello").unwrap();
+        assert_eq!(first.written(), 5);
+        first.finish().unwrap();
+        assert_eq!(objects.get("a/b/rows").unwrap().read(1, 3).unwrap(), b"ell");
+        assert_eq!(objects.get("a/b/rows").unwrap().read(1, 5).unwrap_err().kind(), Kind::Corrupt);
+        assert_eq!(objects.create("a/b/rows").unwrap().finish().unwrap_err().kind(), Kind::Conflict);
+        objects.replace("a/b/rows", b"new").unwrap();
+        assert_eq!(objects.list().unwrap(), ["a/b/rows"]);
+    }
+
+    #[test]
+    fn an_open_object_outlives_its_deletion_and_deleting_twice_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(dir.path()).unwrap();
+        objects.replace("a/x", b"data").unwrap();
+        let open = objects.get("a/x").unwrap();
+        objects.delete("a/x").unwrap();
+        objects.delete("a/x").unwrap();
+        assert_eq!(open.read(0, 4).unwrap(), b"data");
+        assert!(!dir.path().join("a").exists());
+    }
+}

@@ -300,7 +300,9 @@ impl Segment {
             groups.push(Group { row, rows });
             row += rows;
         }
-        if hashes.len() != row as u64 * 32 || frames.is_empty() {
+        let rising = frames.windows(2).all(|w| w[0].row < w[1].row && w[0].at < w[1].at);
+        let inside = frames.first().is_some_and(|f| f.row == 0 && f.at == 0) && frames.last().is_some_and(|f| (f.row as usize) < row && f.at < rows.len());
+        if hashes.len() != row as u64 * 32 || !rising || !inside {
             return Err(Error::corrupt(format!("{name}: rows and hashes do not agree")));
         }
         Ok(Self { name: name.to_owned(), rows, columns, hashes, metadata, frames, groups, first, count: row, previous_hash })

@@ -107,7 +107,8 @@ fn plain(value: &str, safe: bool, out: &mut Vec<u8>) {
     match json::as_str(value.as_bytes()) {
         Some(inside) => text(&inside, safe, out),
         None if value == "null" => {}
-        None => text(value, safe, out),
+        // A number stays one, also if it is negative.
+        None => text(value, false, out),
     }
 }
 

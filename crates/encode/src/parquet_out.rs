@@ -14,6 +14,9 @@ use parquet::file::properties::WriterProperties;
 /// Rows of a row group in an export.
 const GROUP_ROWS: usize = 32_768;
 
+/// Bytes after which a row group is closed, however few its rows.
+const GROUP_BYTES: usize = 16 << 20;
+
 /// Writes column sets as one Parquet file and hands its bytes out as they come.
 pub struct ParquetStream {
     writer: ArrowWriter<Shared>,
@@ -59,7 +62,7 @@ impl ParquetStream {
             } else {
                 self.writer.write(batch).map_err(Error::internal)?;
             }
-            if self.writer.in_progress_rows() >= GROUP_ROWS {
+            if self.writer.in_progress_rows() >= GROUP_ROWS || self.writer.in_progress_size() >= GROUP_BYTES {
                 self.writer.flush().map_err(Error::internal)?;
             }
         }

@@ -6,7 +6,9 @@ use axum::http::{HeaderMap, header};
 use indelible_model::json::JsonError;
 use indelible_model::parse::ParseError;
 use indelible_model::{Error, EventBatch, Kind, Limits, Result, Violation};
-use indelible_service::Idempotency;
+use indelible_service::{Appended, Caller, CanWrite, Idempotency, Service};
+
+use crate::body::Held;
 
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) const REPLAYED: &str = "idempotency-replayed";
@@ -39,6 +41,17 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<()> {
         Media::Ndjson => Err(Error::new(Kind::Unsupported, "Content-Type must be application/json. NDJSON goes to /v1/events/bulk.")),
         Media::Json | Media::Unsaid => Ok(()),
     }
+}
+
+/// Appends events and gives the body's room back when they are stored, also if the client has gone by then.
+pub(crate) async fn append(service: &Service, caller: Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>, held: Held) -> Result<Appended> {
+    let service = service.clone();
+    let append = async move {
+        let done = service.append(&caller, batch, idempotency).await;
+        drop(held);
+        done
+    };
+    tokio::spawn(append).await.map_err(Error::internal)?
 }
 
 /// The client's `Idempotency-Key`.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use indelible_archive::{Segment, keys};
 use indelible_model::{Error, Result};
 
-use crate::Service;
+use crate::{Service, Verification};
 
 /// How bad a note is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,10 @@ impl Service {
         for log in self.inner.store.read().await?.log_list().await? {
             report.logs += 1;
             let place = format!("{}/{}", log.project, log.kind);
-            let checked = self.inner.reader.verify(log.project, log.kind, |_| {}).await?;
+            let checked = match self.inner.reader.verify(log.project, log.kind, |_| {}).await {
+                Ok(checked) => checked,
+                Err(error) => Verification { reason: Some(error.to_string()), ..Verification::default() },
+            };
             report.events += checked.events_checked;
             if checked.valid {
                 on(DoctorNote { severity: Severity::Info, what: format!("{place}: {} events, chain valid", checked.events_checked) });
@@ -70,7 +73,8 @@ impl Service {
                 let name = row.segment.name;
                 live.extend(keys::objects(&name));
                 let (objects, named) = (self.inner.objects.clone(), name.clone());
-                let result = tokio::task::spawn_blocking(move || Segment::open(&objects, &named)?.check()).await.map_err(Error::internal)?;
+                let check = tokio::task::spawn_blocking(move || Segment::open(&objects, &named)?.check());
+                let result = check.await.unwrap_or_else(|e| Err(Error::corrupt(e)));
                 if let Err(error) = result {
                     report.problems += 1;
                     on(DoctorNote { severity: Severity::Problem, what: format!("{place}: segment {name}: {error}") });

@@ -122,6 +122,10 @@ impl Writer {
         }
         Ok(Flight { all: Arc::clone(&self.in_flight), key })
     }
+    /// True once the writer takes nothing any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.sender().is_ok_and(|queue| queue.is_closed())
+    }
     pub(crate) async fn drain(&self) {
         self.done.store(true, Ordering::SeqCst);
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -172,7 +176,7 @@ impl Service {
         let queue = self.inner.writer.sender()?;
         let echo = batch.len() <= ECHO_EVENTS;
         let ids = self.inner.ids.clone();
-        let prepared = if batch.len() <= prepare::INLINE_EVENTS {
+        let prepared = if batch.len() <= prepare::INLINE_EVENTS && batch.bytes() <= prepare::INLINE_BYTES {
             Prepared::new(batch, &ids)?
         } else {
             tokio::task::spawn_blocking(move || Prepared::new(batch, &ids)).await.map_err(Error::internal)??

@@ -2,12 +2,12 @@
 
 use indelible_model::ids::hex;
 use indelible_model::{Error, KeyId, Kind, ProjectId, Result, Timestamp};
-use indelible_store::KeyRow;
+use indelible_store::{KeyRow, WriteTx};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::Service;
 use crate::caller::{Caller, CanManageKeys, Grant, Scopes};
+use crate::{Service, die_on_failed_sync};
 
 /// A key as its owner sees it.
 #[derive(Clone, Debug)]
@@ -52,6 +52,10 @@ fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+async fn commit(tx: WriteTx) -> Result<()> {
+    tx.commit().await.inspect_err(die_on_failed_sync)
+}
+
 fn key_of(row: &KeyRow) -> Key {
     Key { id: row.id, name: row.name.clone(), scopes: Scopes::from_bits(row.scopes), created_at: row.created_at, revoked_at: row.revoked_at }
 }
@@ -76,8 +80,15 @@ impl Service {
         if !self.inner.store.read().await?.project_list().await?.is_empty() {
             return Ok(None);
         }
-        let project = self.project_create(DEFAULT_PROJECT).await?;
-        let key = self.key_store(project, "bootstrap", Scopes::all(), secret).await?;
+        let now = self.inner.clock.now();
+        let project = ProjectId(self.inner.ids.uuid_v7(now)?);
+        // One transaction: a project without a key would lock everybody out for ever.
+        let mut tx = self.inner.store.write().await?;
+        if !tx.project_create(project, DEFAULT_PROJECT, now).await? {
+            return Ok(None);
+        }
+        let key = self.key_store(&mut tx, project, "bootstrap", Scopes::all(), secret).await?;
+        commit(tx).await?;
         Ok(Some(FirstStart { project, secret: key.secret }))
     }
     /// Makes a project; [`Kind::Conflict`] if the name is taken.
@@ -91,7 +102,7 @@ impl Service {
         if !tx.project_create(id, name, now).await? {
             return Err(Error::new(Kind::Conflict, format!("There is a project named {name} already.")));
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(id)
     }
     /// All projects with their names, oldest first.
@@ -114,9 +125,12 @@ impl Service {
     }
     /// Makes a key. A caller cannot give scopes that it lacks: that is the business of whoever asks.
     pub async fn key_create(&self, caller: &Caller<CanManageKeys>, name: &str, scopes: Scopes) -> Result<NewKey> {
-        self.key_store(caller.project(), name, scopes, None).await
+        let mut tx = self.inner.store.write().await?;
+        let key = self.key_store(&mut tx, caller.project(), name, scopes, None).await?;
+        commit(tx).await?;
+        Ok(key)
     }
-    async fn key_store(&self, project: ProjectId, name: &str, scopes: Scopes, secret: Option<&str>) -> Result<NewKey> {
+    async fn key_store(&self, tx: &mut WriteTx, project: ProjectId, name: &str, scopes: Scopes, secret: Option<&str>) -> Result<NewKey> {
         if name.is_empty() || name.len() > NAME_BYTES {
             return Err(Error::invalid_member("name", format!("must have 1 to {NAME_BYTES} bytes.")));
         }
@@ -140,12 +154,10 @@ impl Service {
             created_at: now,
             revoked_at: None,
         };
-        let mut tx = self.inner.store.write().await?;
         if tx.key_find(&row.secret_hash).await?.is_some() {
             return Err(Error::new(Kind::Conflict, "This key is in use already."));
         }
         tx.key_create(&row).await?;
-        tx.commit().await?;
         Ok(NewKey { key: key_of(&row), secret })
     }
     /// A project's keys, oldest first, revoked ones too.
@@ -158,7 +170,7 @@ impl Service {
         if !tx.key_revoke(caller.project(), key, self.inner.clock.now()).await? {
             return Err(Error::not_found("API key"));
         }
-        tx.commit().await
+        commit(tx).await
     }
     /// Renames a key.
     pub async fn key_rename(&self, caller: &Caller<CanManageKeys>, key: KeyId, name: &str) -> Result<Key> {
@@ -170,7 +182,7 @@ impl Service {
             return Err(Error::not_found("API key"));
         }
         let row = tx.key_list(caller.project()).await?.into_iter().find(|k| k.id == key).ok_or_else(|| Error::not_found("API key"))?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(key_of(&row))
     }
 }

@@ -150,8 +150,11 @@ impl Service {
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation> {
         self.inner.ingest_budget.reserve(bytes).await
     }
-    /// Fails unless the database answers.
+    /// Fails unless the database answers and the writer takes events.
     pub async fn ready(&self) -> Result<()> {
+        if self.inner.writer.has_ended() {
+            return Err(Error::new(Kind::Unavailable(2), "The writer has ended; restart the server."));
+        }
         self.inner.store.read().await?.task_live().await.map(|_| ())
     }
     /// How many events are stored, of all projects.

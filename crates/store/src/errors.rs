@@ -2,20 +2,21 @@
 
 use indelible_model::{Error, Kind};
 
-const FULL: &str = "13";
-const BUSY: &str = "5";
-const FSYNC: [&str; 2] = ["1034", "1290"];
+/// SQLite's result codes (extended ones carry the primary code in their low byte). 4874 is a full disk met while the WAL's index grows.
+const FULL: [i64; 2] = [13, 4874];
+const BUSY: i64 = 5;
+const FSYNC: [i64; 2] = [1034, 1290];
 
 /// An error of a statement or a commit.
 pub(crate) fn map(error: sqlx::Error) -> Error {
     let code = match &error {
-        sqlx::Error::Database(e) => e.code().map(|c| c.into_owned()).unwrap_or_default(),
-        sqlx::Error::PoolTimedOut => BUSY.to_owned(),
-        _ => String::new(),
+        sqlx::Error::Database(e) => e.code().and_then(|c| c.parse().ok()).unwrap_or(0),
+        sqlx::Error::PoolTimedOut => BUSY,
+        _ => 0,
     };
-    match code.as_str() {
-        FULL => Error::new(Kind::StorageFull(5), "The disk is full; nothing was stored. Try again when there is room.").with_internal(error),
-        BUSY => Error::new(Kind::Unavailable(1), "The database is busy. Try again shortly.").with_internal(error),
+    match code {
+        c if FULL.contains(&c) => Error::new(Kind::StorageFull(5), "The disk is full; nothing was stored. Try again when there is room.").with_internal(error),
+        c if c & 0xff == BUSY => Error::new(Kind::Unavailable(1), "The database is busy. Try again shortly.").with_internal(error),
         c if FSYNC.contains(&c) => Error::new(Kind::SyncFailed, "The disk failed to confirm a write (sync).").maybe_happened().with_internal(error),
         _ => Error::internal(error),
     }

@@ -78,6 +78,7 @@ impl Store {
             .busy_timeout(Duration::from_secs(20))
             .foreign_keys(false)
             .pragma("wal_autocheckpoint", "500")
+            .pragma("journal_size_limit", "16777216")
             .pragma("cache_size", "-8000")
             .statement_cache_capacity(200);
         let reopen = Arc::new(AtomicBool::new(false));
@@ -117,9 +118,14 @@ impl WriteTx {
     /// Makes all changes durable and visible. On an error of [`Kind::SyncFailed`] the process must end: what the disk holds is unknown.
     pub async fn commit(self) -> Result<()> {
         let Self { mut unfinished, read } = self;
-        read.tx.commit().await.map_err(errors::map)?;
-        unfinished.committed = true;
-        Ok(())
+        // Said before the attempt, because a failed one gives the connection back at once.
+        unfinished.reopen.store(true, Ordering::SeqCst);
+        let committed = read.tx.commit().await.map_err(errors::map);
+        unfinished.committed = committed.is_ok();
+        if unfinished.committed {
+            unfinished.reopen.store(false, Ordering::SeqCst);
+        }
+        committed
     }
 }
 

@@ -97,6 +97,13 @@ impl WriteTx {
         }
         Ok(())
     }
+    /// Claims objects for deletion: from the commit on nobody can publish them any more. They stay due until they are forgotten.
+    pub async fn object_claim(&mut self, objects: &[String]) -> Result<()> {
+        for object in objects {
+            sqlx::query("UPDATE retired SET due = -1 WHERE object = $1").bind(object).execute(&mut *self.tx).await.map_err(map)?;
+        }
+        Ok(())
+    }
     /// Forgets objects that were deleted.
     pub async fn object_forget(&mut self, objects: &[String]) -> Result<()> {
         for object in objects {
@@ -158,7 +165,7 @@ impl WriteTx {
     }
     async fn unstage(&mut self, staged: &[String]) -> Result<bool> {
         for object in staged {
-            let done = sqlx::query("DELETE FROM retired WHERE object = $1").bind(object).execute(&mut *self.tx).await.map_err(map)?;
+            let done = sqlx::query("DELETE FROM retired WHERE object = $1 AND due >= 0").bind(object).execute(&mut *self.tx).await.map_err(map)?;
             if done.rows_affected() != 1 {
                 return Ok(false);
             }

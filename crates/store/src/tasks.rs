@@ -60,7 +60,7 @@ impl WriteTx {
     pub async fn task_enqueue(&mut self, project: ProjectId, log: LogKind, kind: TaskKind, now: Timestamp) -> Result<()> {
         sqlx::query(
             "INSERT INTO tasks (project, kind, log, status, run_after, lease_until, lease, attempts, created_at) \
-             SELECT no, $2, $3, 'queued', $4, 0, 0, 0, $4 FROM projects WHERE id = $1 ON CONFLICT DO NOTHING",
+             SELECT no, $2, $3, 'queued', 0, 0, 0, 0, $4 FROM projects WHERE id = $1 ON CONFLICT DO NOTHING",
         )
         .bind(&project.0[..])
         .bind(kind.name())
@@ -102,10 +102,10 @@ impl WriteTx {
         Ok(done.bind(signed(task.id)).bind(signed(task.lease)).bind(until.micros()).execute(&mut *self.tx).await.map_err(map)?.rows_affected() == 1)
     }
     /// Ends a task; false if the lease was lost.
-    pub async fn task_finish(&mut self, task: &Task, now: Timestamp) -> Result<bool> {
+    pub async fn task_finish(&mut self, task: &Task) -> Result<bool> {
         // Maintenance tasks of a log come by the thousand and say nothing afterwards: the row goes.
-        let done = sqlx::query("DELETE FROM tasks WHERE id = $1 AND lease = $2 AND created_at <= $3");
-        Ok(done.bind(signed(task.id)).bind(signed(task.lease)).bind(now.micros()).execute(&mut *self.tx).await.map_err(map)?.rows_affected() == 1)
+        let done = sqlx::query("DELETE FROM tasks WHERE id = $1 AND lease = $2");
+        Ok(done.bind(signed(task.id)).bind(signed(task.lease)).execute(&mut *self.tx).await.map_err(map)?.rows_affected() == 1)
     }
     /// Gives a task back to be run after `run_after`, with the reason.
     pub async fn task_retry(&mut self, task: &Task, error: &str, run_after: Timestamp) -> Result<()> {

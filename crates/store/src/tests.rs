@@ -114,12 +114,12 @@ async fn leases_are_exclusive_and_expire() {
     let second = tx.task_lease(at(20), at(30)).await.unwrap().unwrap();
     assert_eq!((second.id, second.attempts), (first.id, 2));
     assert!(!tx.task_heartbeat(&first, at(40)).await.unwrap());
-    assert!(!tx.task_finish(&first, at(40)).await.unwrap());
+    assert!(!tx.task_finish(&first).await.unwrap());
     assert!(tx.task_heartbeat(&second, at(40)).await.unwrap());
     tx.task_retry(&second, "why", at(60)).await.unwrap();
     assert_eq!(tx.task_lease(at(59), at(99)).await.unwrap(), None);
     let third = tx.task_lease(at(60), at(99)).await.unwrap().unwrap();
-    assert!(tx.task_finish(&third, at(61)).await.unwrap());
+    assert!(tx.task_finish(&third).await.unwrap());
     assert_eq!(tx.task_live().await.unwrap(), 0);
 }
 

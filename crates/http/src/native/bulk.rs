@@ -51,8 +51,7 @@ async fn bulk(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authori
     let idempotency = ingest::bound(key, ROUTE, received.digest);
     let (text, limits) = (received.text, limits.clone());
     let batch = tokio::task::spawn_blocking(move || parse(&text, media, &limits)).await.map_err(Error::internal)??;
-    let appended = app.service.append(&who.caller, batch, idempotency).await?;
-    drop(received.held);
+    let appended = ingest::append(&app.service, who.caller, batch, idempotency, received.held).await?;
     let body = serde_json::to_vec(&Stored::new(&appended.outcomes)).map_err(Error::internal)?;
     let mut response = answer::json(StatusCode::CREATED, body);
     if appended.replayed {
@@ -96,7 +95,7 @@ fn halves(text: &[u8], limits: &Limits) -> Option<EventBatch> {
     });
     let (mut batch, second) = (first?, second?);
     batch.append(&second);
-    (batch.len() <= limits.bulk_events).then_some(batch)
+    (!batch.is_empty() && batch.len() <= limits.bulk_events).then_some(batch)
 }
 
 /// Bytes of a body from which on it is read on two threads.

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 /// Requests with so few events are prepared where they are; larger ones on a thread of their own.
 pub(super) const INLINE_EVENTS: usize = 32;
+/// And so few bytes.
+pub(super) const INLINE_BYTES: usize = 64 << 10;
 /// Requests with fewer bytes share a frame with their neighbours, which the writer compresses.
 const FRAME_FROM: usize = 64 << 10;
 /// Bytes of records of one batch, about: what a reader decodes at once.

@@ -22,8 +22,18 @@ impl Service {
         if due.is_empty() && aged.is_empty() && !has_expired {
             return Ok(());
         }
-        let (objects, keys) = (self.inner.objects.clone(), due.clone());
-        tokio::task::spawn_blocking(move || keys.iter().try_for_each(|key| objects.delete(key))).await.map_err(Error::internal)??;
+        // Claimed first, deleted after: a seal that was slow must not publish what is going away.
+        let mut tx = self.inner.store.write().await?;
+        tx.object_claim(&due).await?;
+        tx.commit().await?;
+        let objects = self.inner.objects.clone();
+        let due = tokio::task::spawn_blocking(move || {
+            let mut deleted = due;
+            deleted.retain(|key| objects.delete(key).inspect_err(|error| tracing::warn!(%error, key, "an object could not be deleted; it will be tried again")).is_ok());
+            deleted
+        })
+        .await
+        .map_err(Error::internal)?;
         // An open file keeps its room on the disk: readers that come now find the segment that replaced it.
         due.iter().for_each(|key| self.inner.reader.forget(key));
         let mut tx = self.inner.store.write().await?;

@@ -7,7 +7,7 @@ use indelible_store::{BatchRow, NewBatch};
 use crate::Service;
 
 /// Bytes of records of a batch below which it is tiny, and that a merged one has at most.
-const TINY: u64 = 128 << 10;
+const TINY: u64 = MERGED / 2;
 const MERGED: u64 = 1 << 20;
 const MERGED_EVENTS: u64 = 2048;
 /// Batches read at once.

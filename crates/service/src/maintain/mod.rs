@@ -58,7 +58,8 @@ impl Service {
     /// One round: a task if there is one, and now and then a sweep. True if there may be more to do at once.
     async fn round(&self, last_sweep: &mut Timestamp) -> Result<bool> {
         let now = self.inner.clock.now();
-        if now.micros().saturating_sub(last_sweep.micros()) >= SWEEP_MICROS.min(self.lease_micros()) {
+        // A clock that stepped back must not put the sweep off.
+        if now < *last_sweep || now.micros().saturating_sub(last_sweep.micros()) >= SWEEP_MICROS.min(self.lease_micros()) {
             *last_sweep = now;
             self.sweep(now).await?;
         }
@@ -75,7 +76,7 @@ impl Service {
         match self.run_task(&task).await {
             Ok(()) => {
                 let mut tx = self.inner.store.write().await?;
-                tx.task_finish(&task, self.inner.clock.now()).await?;
+                tx.task_finish(&task).await?;
                 tx.commit().await?;
             }
             Err(error) => {
@@ -95,8 +96,21 @@ impl Service {
     }
     async fn run_task(&self, task: &Task) -> Result<()> {
         match task.kind {
-            TaskKind::Seal => self.seal_log(task.project, task.log, Some(task)).await.map(|_| ()),
-            TaskKind::Compact => self.compact_log(task.project, task.log, Some(task)).await.map(|_| ()),
+            TaskKind::Seal => {
+                // What came in during a seal may be enough for the next one, and nobody can enqueue it meanwhile.
+                while self.seal_log(task.project, task.log, Some(task)).await? {
+                    let head = self.inner.store.read().await?.log_head(task.project, task.log).await?;
+                    if head.is_none_or(|h| h.hot_bytes < self.inner.config.seal.seal_bytes) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            TaskKind::Compact => {
+                while self.compact_log(task.project, task.log, Some(task)).await? {}
+                // Again, in case that a crash came between a commit and its manifest.
+                self.publish_manifest(task.project, task.log).await
+            }
             TaskKind::Merge => self.merge_log(task.project, task.log).await,
         }
     }

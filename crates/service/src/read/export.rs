@@ -94,8 +94,10 @@ const BUFFERS: usize = 6;
 const BUFFER_BYTES: usize = 6 << 20;
 
 impl Buffers {
-    fn take(&self) -> Vec<u8> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    /// A buffer for about `bytes`: a much larger one would stay with a slow reader.
+    fn take(&self, bytes: usize) -> Vec<u8> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.iter().position(|b| b.capacity() <= bytes.saturating_mul(2)).map(|i| free.swap_remove(i)).unwrap_or_default()
     }
     fn give(&self, mut buffer: Vec<u8>) {
         buffer.clear();
@@ -110,6 +112,8 @@ impl Buffers {
 struct Lent {
     bytes: Vec<u8>,
     home: Reader,
+    /// Its room in the budget, until the connection has taken it.
+    _room: Option<Reservation>,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -159,6 +163,9 @@ pub struct Export {
     plain: Option<Sha256>,
     crc: Crc,
     parquet: Option<ParquetStream>,
+    /// The budget of the piece that is being handed out.
+    room: Option<Reservation>,
+    handed_out: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +211,8 @@ impl Service {
             crc: Crc::new(),
             options,
             parquet,
+            room: None,
+            handed_out: 0,
         })
     }
 }
@@ -231,10 +240,11 @@ impl Export {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => {
                     self.stats.export_bytes.add(bytes.len() as u64);
+                    self.handed_out += bytes.len() as u64;
                     if let Some(sent) = &mut self.sent {
                         sent.update(&bytes);
                     }
-                    return Some(Ok(Bytes::from_owner(Lent { bytes, home: self.reader.clone() })));
+                    return Some(Ok(Bytes::from_owner(Lent { bytes, home: self.reader.clone(), _room: self.room.take() })));
                 }
                 Err(error) => {
                     self.state = State::Failed;
@@ -269,6 +279,10 @@ impl Export {
                     tail = format!("{{\"_end\":{{\"rows\":{},\"sha256\":\"{}\"}}}}\n", self.rows, hex(&plain.finalize())).into_bytes();
                 }
                 let mut out = self.code(tail)?;
+                if self.options.coding == Coding::Zstd && out.is_empty() && self.handed_out == 0 {
+                    // No byte at all is no zstd frame; the coding of nothing is.
+                    (out, _) = code(Vec::new(), Coding::Zstd)?;
+                }
                 if self.options.coding == Coding::Gzip {
                     out.extend_from_slice(&[3, 0]);
                     out.extend_from_slice(&self.crc.sum().to_le_bytes());
@@ -292,9 +306,10 @@ impl Export {
         if piece.rows as u64 > self.remaining {
             // More than is left of the limit: do this unit again for the rest only.
             let unit = piece.unit.take().ok_or_else(|| Error::internal("a unit was not kept for the limit"))?;
-            piece = self.job(unit, self.remaining, None).await.map_err(Error::internal)??;
+            piece = self.job(unit, self.remaining, FIRST_BYTES, None).await.map_err(Error::internal)??;
         }
         self.remaining -= piece.rows as u64;
+        self.room = piece._room.take();
         if self.remaining == 0 {
             self.ahead.drain(..).for_each(|job| job.abort());
             self.state = State::Scanned;
@@ -346,12 +361,12 @@ impl Export {
                 Source::Batch(b) => b.lines().bytes() / b.lines().len().max(1),
             };
             self.scanned += unit.rows.len() * line_bytes;
-            let job = self.job(unit, u64::MAX, room);
+            let job = self.job(unit, u64::MAX, target, room);
             self.ahead.push_back(job);
         }
         Ok(())
     }
-    fn job(&self, unit: Unit, cap: u64, room: Option<Reservation>) -> JoinHandle<Result<Piece>> {
+    fn job(&self, unit: Unit, cap: u64, target: usize, room: Option<Reservation>) -> JoinHandle<Result<Piece>> {
         let (reader, filter) = (self.reader.clone(), Arc::clone(&self.filter));
         let (format, options, back) = (self.format, self.options, self.back);
         let buffers = self.reader.clone();
@@ -359,7 +374,7 @@ impl Export {
         tokio::spawn(async move {
             reader
                 .work(move || {
-                    let buffer = buffers.shared.buffers.take();
+                    let buffer = buffers.shared.buffers.take(target);
                     let mut piece = produce(&unit, &filter, format, options, back, cap, buffer)?;
                     piece.unit = limited.then_some(unit);
                     piece._room = room;

@@ -27,6 +27,9 @@ pub use export::{Coding, Export, ExportOptions, Finished, Format};
 pub use page::Page;
 pub use verify::Verification;
 
+/// What an open segment counts for in the cache at least.
+const SEGMENT_LEAST: usize = 256 << 10;
+
 /// A run of a segment's rows and a filter over them, as text.
 type SelectionKey = (String, Arc<str>);
 
@@ -35,7 +38,8 @@ struct ByMemory;
 
 impl Weighter<String, Arc<Segment>> for ByMemory {
     fn weight(&self, _key: &String, segment: &Arc<Segment>) -> u64 {
-        segment.memory() as u64
+        // Three open files count as well, not only the bytes of the footer.
+        segment.memory().max(SEGMENT_LEAST) as u64
     }
 }
 
@@ -47,8 +51,8 @@ impl Weighter<(u64, u64), Arc<HotBatch>> for ByMemory {
 
 impl Weighter<SelectionKey, Arc<Selected>> for ByMemory {
     fn weight(&self, key: &SelectionKey, selected: &Arc<Selected>) -> u64 {
-        let rows = if let Selected::Rows(rows) = &**selected { rows.len() * size_of::<usize>() } else { 0 };
-        (key.0.len() + rows + 128) as u64
+        let rows = if let Selected::Rows(rows) = &**selected { rows.capacity() * size_of::<usize>() } else { 0 };
+        (key.0.len() + key.1.len() + rows + 128) as u64
     }
 }
 
@@ -103,7 +107,7 @@ impl Reader {
             job()
         })
         .await
-        .map_err(Error::internal)?
+        .map_err(|e| if e.is_panic() { Error::corrupt("stored bytes that no writer of ours makes") } else { Error::internal(e) })?
     }
     /// Closes the segment that an object belonged to, once its last reader is done.
     pub(crate) fn forget(&self, object: &str) {
@@ -122,7 +126,10 @@ impl Reader {
         }
         let (unit, selected) = self
             .work(move || {
-                let selected = unit.select(&filter)?;
+                let mut selected = unit.select(&filter)?;
+                if let Selected::Rows(rows) = &mut selected {
+                    rows.shrink_to_fit();
+                }
                 Ok((unit, Arc::new(selected)))
             })
             .await?;

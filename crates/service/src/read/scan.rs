@@ -10,8 +10,8 @@ use indelible_model::{Error, Kind, LogKind, ProjectId, Result};
 
 use super::Reader;
 
-/// Batches that are looked up at once.
-const BATCHES: u32 = 4;
+/// Batches that are looked up at once: a slow reader keeps them decoded.
+const BATCHES: u32 = 1;
 /// How often a file may be gone because it was compacted, in a row.
 const RETRIES: usize = 20;
 

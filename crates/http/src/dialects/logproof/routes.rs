@@ -71,6 +71,9 @@ impl Taken {
     }
 }
 
+/// Bytes of a body that is parsed where it is; a larger one gets a thread that may block.
+const INLINE: usize = 64 << 10;
+
 type Parse = fn(&[u8], &Limits) -> Result<EventBatch>;
 
 async fn append(app: &App, query: Option<&str>, who: Authorized<CanWrite>, headers: &HeaderMap, body: Body, route: &'static str, parse: Parse) -> Result<Taken> {
@@ -80,10 +83,9 @@ async fn append(app: &App, query: Option<&str>, who: Authorized<CanWrite>, heade
     let key = ingest::key(headers)?;
     let received = body::receive(&app.service, headers, body, limits.body_bytes, key.is_some()).await?;
     let idempotency = ingest::bound(key, route, received.digest);
-    let batch = parse(&received.text, limits)?;
-    drop(received.text);
-    let appended = app.service.append(&who.caller, batch, idempotency).await?;
-    drop(received.held);
+    let (text, limits) = (received.text, limits.clone());
+    let batch = if text.len() <= INLINE { parse(&text, &limits)? } else { tokio::task::spawn_blocking(move || parse(&text, &limits)).await.map_err(Error::internal)?? };
+    let appended = ingest::append(&app.service, who.caller, batch, idempotency, received.held).await?;
     let (outcomes, replayed) = (appended.outcomes.clone(), appended.replayed);
     let lines = app.service.appended_lines(&who.caller, appended).await?;
     Ok(Taken { outcomes, lines, replayed })
