@@ -281,7 +281,10 @@ class Server:
 
     def log_id(self, log="events"):
         """`prj_<hex>/<log>` of the default project, as printed at the first start."""
-        found = re.search(r"prj_[0-9a-f]{32}", self.output)
+        patience = time.monotonic() + 10
+        # The URL comes first, and the server may answer before the line after it is read.
+        while not (found := re.search(r"prj_[0-9a-f]{32}", self.output)) and time.monotonic() < patience:
+            time.sleep(0.02)
         if not found:
             raise AssertionError(f"the first start printed no project id: {self.output!r}")
         return f"{found[0]}/{log}"

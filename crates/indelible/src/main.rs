@@ -4,6 +4,7 @@
 //! except for what a command is asked for.
 //! Never: holds a rule about events (that is `service`), or prints a secret twice.
 
+mod arenas;
 mod args;
 mod commands;
 mod config;
@@ -18,6 +19,7 @@ use clap::Parser;
 use crate::args::Cli;
 
 fn main() -> ExitCode {
+    arenas::limit();
     let cli = Cli::parse();
     match commands::run(cli.command) {
         Ok(code) => code,
