@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::io::Write;
 use std::ops::Range;
-use std::sync::Arc;
 
 use indelible_model::line::Line;
 use indelible_model::{Error, EventId, Result, Timestamp};
@@ -472,6 +471,3 @@ impl Segment {
         ColumnSet::new(batch, &indexes, count)
     }
 }
-
-/// A segment that is shared between readers.
-pub type SharedSegment = Arc<Segment>;

@@ -9,7 +9,6 @@ pub(crate) use group::IDEMPOTENCY_MICROS;
 mod prepare;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -78,7 +77,6 @@ type InFlight = Arc<Mutex<HashSet<(ProjectId, &'static str, String)>>>;
 pub(crate) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Request>>>,
     in_flight: InFlight,
-    done: Arc<AtomicBool>,
     finished: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -109,7 +107,7 @@ impl Writer {
             runtime.block_on(run(receiver, work));
             let _ = ended.send(true);
         });
-        Self { queue: Mutex::new(Some(queue)), in_flight: InFlight::default(), done: Arc::new(AtomicBool::new(false)), finished }
+        Self { queue: Mutex::new(Some(queue)), in_flight: InFlight::default(), finished }
     }
     fn sender(&self) -> Result<mpsc::Sender<Request>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(stopping)
@@ -127,7 +125,6 @@ impl Writer {
         self.sender().is_ok_and(|queue| queue.is_closed())
     }
     pub(crate) async fn drain(&self) {
-        self.done.store(true, Ordering::SeqCst);
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut finished = self.finished.clone();
         let _ = finished.wait_for(|ended| *ended).await;
