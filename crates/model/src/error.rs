@@ -15,6 +15,8 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing for this caller (foreign and missing are the same).
     NotFound,
+    /// A stored object that was there is not there any more: look up what replaced it. Never reaches a caller of the service.
+    Gone,
     /// The state of the thing forbids the call now (for example: still in flight).
     Conflict,
     /// The same idempotency key was used with another body.

@@ -1,13 +1,9 @@
 //! Duplicate look-ups of ingest: external ids and idempotency keys.
 
-use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
-use sqlx::{QueryBuilder, Row, Sqlite};
+use indelible_model::{LogKind, ProjectId, Result, Timestamp};
 
-use crate::errors::map;
-use crate::{ReadTx, WriteTx, fixed, signed, unsigned};
-
-/// Rows in one statement: SQLite and PostgreSQL both take this many parameters and more.
-const CHUNK: usize = 400;
+use crate::db::{Arg, CHUNK, Row, args, padded, tuples};
+use crate::{ReadTx, WriteTx, errors, log_kind, signed};
 
 /// An external id that is already stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,73 +25,103 @@ pub struct IdempotencyRow {
     pub outcome: Vec<u8>,
 }
 
+/// A row of [`ReadTx::idempotency_list`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyEntry {
+    /// The route.
+    pub route: String,
+    /// The key.
+    pub key: String,
+    /// What it stands for.
+    pub row: IdempotencyRow,
+    /// When it was first used.
+    pub created_at: Timestamp,
+}
+
+fn hit(row: &Row) -> Result<ExternalHit> {
+    Ok(ExternalHit { digest: row.fixed(0)?, log: log_kind(row.get(1)?)?, position: row.count(2)? })
+}
+
+fn entry(row: &Row) -> Result<IdempotencyEntry> {
+    Ok(IdempotencyEntry {
+        route: row.get(0)?,
+        key: row.get(1)?,
+        row: IdempotencyRow { body_digest: row.fixed(2)?, outcome: row.get(3)? },
+        created_at: Timestamp::clamped(row.get(4)?),
+    })
+}
+
 impl ReadTx {
     /// Those of the digests that are stored in the project.
     pub async fn external_find(&mut self, project: ProjectId, digests: &[[u8; 16]]) -> Result<Vec<ExternalHit>> {
-        let Some(no) = self.project_no(project).await? else { return Ok(Vec::new()) };
         let mut hits = Vec::new();
         for chunk in digests.chunks(CHUNK) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT digest, kind, position FROM external_ids WHERE project = ");
-            query.push_bind(no).push(" AND digest IN (");
-            let mut list = query.separated(", ");
-            for digest in chunk {
-                list.push_bind(&digest[..]);
-            }
-            list.push_unseparated(")");
-            for row in query.build().persistent(chunk.len() == CHUNK || chunk.len() == 1).fetch_all(&mut *self.tx).await.map_err(map)? {
-                let log = LogKind::from_code(row.get(1)).ok_or_else(|| Error::corrupt("unknown kind of log"))?;
-                hits.push(ExternalHit { digest: fixed(row.get(0))?, log, position: unsigned(row.get(2)) });
+            let mut args = vec![Arg::from(&project.0)];
+            args.extend(padded(chunk).map(Arg::from));
+            let text =
+                format!("SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest IN ({})", tuples(2, 1, args.len() - 1));
+            for row in self.conn.all(text, &args).await? {
+                hits.push(hit(&row)?);
             }
         }
         Ok(hits)
     }
+    /// Up to `most` external ids of a project whose digests come after `after`, in their order.
+    pub async fn external_list(&mut self, project: ProjectId, after: Option<[u8; 16]>, most: u32) -> Result<Vec<ExternalHit>> {
+        let text = "SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest > $2 ORDER BY digest LIMIT $3";
+        let after = after.as_ref().map_or(&[][..], |a| &a[..]);
+        self.conn.all(text, args![&project.0, after, i64::from(most)]).await?.iter().map(hit).collect()
+    }
     /// True if some key was last used before `before`.
     pub async fn idempotency_any_before(&mut self, before: Timestamp) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM idempotency WHERE created_at < $1 LIMIT 1").bind(before.micros()).fetch_optional(&mut *self.tx).await.map_err(map)?;
-        Ok(row.is_some())
+        Ok(self.conn.optional("SELECT created_at FROM idempotency WHERE created_at < $1 LIMIT 1", args![before.micros()]).await?.is_some())
     }
     /// What a key of a route stands for, if it was used at or after `since`.
     pub async fn idempotency_find(&mut self, project: ProjectId, route: &str, key: &str, since: Timestamp) -> Result<Option<IdempotencyRow>> {
-        let Some(no) = self.project_no(project).await? else { return Ok(None) };
-        let row = sqlx::query("SELECT body_digest, outcome FROM idempotency WHERE project = $1 AND route = $2 AND idem_key = $3 AND created_at >= $4");
-        let row = row.bind(no).bind(route).bind(key).bind(since.micros()).fetch_optional(&mut *self.tx).await.map_err(map)?;
-        row.map(|r| Ok(IdempotencyRow { body_digest: fixed(r.get(0))?, outcome: r.get(1) })).transpose()
+        let text = "SELECT body_digest, outcome FROM idempotency WHERE project = (SELECT no FROM projects WHERE id = $1) AND route = $2 AND idem_key = $3 AND created_at >= $4";
+        let row = self.conn.optional(text, args![&project.0, route, key, since.micros()]).await?;
+        row.map(|r| Ok(IdempotencyRow { body_digest: r.fixed(0)?, outcome: r.get(1)? })).transpose()
+    }
+    /// Up to `most` keys of a project that come after a route and key, in the database's order.
+    pub async fn idempotency_list(&mut self, project: ProjectId, after: Option<(String, String)>, most: u32) -> Result<Vec<IdempotencyEntry>> {
+        let text = "SELECT route, idem_key, body_digest, outcome, created_at FROM idempotency WHERE project = (SELECT no FROM projects WHERE id = $1) \
+             AND (route, idem_key) > ($2, $3) ORDER BY route, idem_key LIMIT $4";
+        let (route, key) = after.unwrap_or_default();
+        self.conn.all(text, args![&project.0, &route, &key, i64::from(most)]).await?.iter().map(entry).collect()
     }
 }
 
 impl WriteTx {
-    /// Stores external ids that [`ReadTx::external_find`] of this transaction did not find.
+    /// Stores external ids that [`ReadTx::external_find`] of this transaction, under [`WriteTx::log_lock`], did not find.
     pub async fn external_insert(&mut self, project: ProjectId, log: LogKind, ids: &[([u8; 16], u64)]) -> Result<()> {
-        let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
         for chunk in ids.chunks(CHUNK) {
-            let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO external_ids (project, digest, kind, position) ");
-            query.push_values(chunk, |mut row, (digest, position)| {
-                row.push_bind(no).push_bind(&digest[..]).push_bind(log.code()).push_bind(signed(*position));
-            });
-            query.build().persistent(chunk.len() == CHUNK || chunk.len() == 1).execute(&mut *self.tx).await.map_err(map)?;
+            let mut args = vec![Arg::from(&project.0), Arg::from(log.code())];
+            for (digest, position) in padded(chunk) {
+                args.extend([Arg::from(digest), Arg::from(signed(*position))]);
+            }
+            let text = format!(
+                "INSERT INTO external_ids (project, digest, kind, position) SELECT p.no, v.column1, $2, v.column2 \
+                 FROM projects p, (VALUES {}) v WHERE p.id = $1 ON CONFLICT DO NOTHING",
+                tuples(3, 2, args.len() / 2 - 1)
+            );
+            if self.conn.run(text, &args).await? != chunk.len() as u64 {
+                self.project_must_be(project).await?;
+                return Err(errors::conflict());
+            }
         }
         Ok(())
     }
     /// Stores what a key stands for, in place of an expired row.
     pub async fn idempotency_insert(&mut self, project: ProjectId, route: &str, key: &str, row: &IdempotencyRow, now: Timestamp) -> Result<()> {
-        let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        sqlx::query(
-            "INSERT INTO idempotency (project, route, idem_key, body_digest, outcome, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (project, route, idem_key) DO UPDATE SET body_digest = excluded.body_digest, outcome = excluded.outcome, created_at = excluded.created_at",
-        )
-        .bind(no)
-        .bind(route)
-        .bind(key)
-        .bind(&row.body_digest[..])
-        .bind(&row.outcome[..])
-        .bind(now.micros())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(map)?;
+        let text = "INSERT INTO idempotency (project, route, idem_key, body_digest, outcome, created_at) SELECT no, $2, $3, $4, $5, $6 FROM projects WHERE id = $1 \
+             ON CONFLICT (project, route, idem_key) DO UPDATE SET body_digest = excluded.body_digest, outcome = excluded.outcome, created_at = excluded.created_at";
+        if self.conn.run(text, args![&project.0, route, key, &row.body_digest, &row.outcome, now.micros()]).await? == 0 {
+            self.project_must_be(project).await?;
+        }
         Ok(())
     }
     /// Forgets keys used before `before`; how many.
     pub async fn idempotency_expire(&mut self, before: Timestamp) -> Result<u64> {
-        Ok(sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(before.micros()).execute(&mut *self.tx).await.map_err(map)?.rows_affected())
+        self.conn.run("DELETE FROM idempotency WHERE created_at < $1", args![before.micros()]).await
     }
 }

@@ -1,131 +1,64 @@
 //! What the database keeps: log heads, batches, the manifest of segments, tasks, projects, keys.
 //!
-//! Promises: a transaction is a value; nothing is visible before [`WriteTx::commit`] returns, and then it is on disk
-//! (SQLite in WAL mode with `synchronous=FULL`). Dropping a transaction rolls it back. All SQL lives here, in one
-//! text that both databases take.
-//! Never: knows a rule of the domain, a wire shape, or how a batch's bytes are laid out; never opens a transaction of its own accord.
+//! Promises: a transaction is a value; nothing is visible before [`WriteTx::commit`] returns, and then it is on disk (SQLite in WAL mode with
+//! `synchronous=FULL`, PostgreSQL with `synchronous_commit=on`). Dropping a transaction rolls it back. All SQL lives here, in one text that both databases take.
+//! Never: knows a rule of the domain, a wire shape, or how a batch's bytes are laid out; opens a transaction of its own accord; lets a driver's type,
+//! the database's address or a bound value out.
 
+mod db;
 mod errors;
 mod ingest;
 mod logs;
+mod objects;
+mod open;
 mod projects;
+mod restore;
 mod segments;
 mod tasks;
+mod wake;
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use indelible_model::{Error, Kind, Result};
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, Transaction};
+use indelible_model::{Error, LogKind, Result};
 
-pub use ingest::{ExternalHit, IdempotencyRow};
+pub use db::Counters;
+pub use ingest::{ExternalHit, IdempotencyEntry, IdempotencyRow};
 pub use logs::{BatchRow, LogHead, LogRow, NewBatch};
+pub use objects::RetiredObject;
+pub use open::{Database, Store};
 pub use projects::{KeyRow, Project};
 pub use segments::{NewSegment, SegmentRow};
 pub use tasks::{Task, TaskKind};
+pub use wake::Wake;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// The database. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Store {
-    readers: SqlitePool,
-    writer: SqlitePool,
-    reopen: Arc<AtomicBool>,
-}
-
-/// A read transaction: one snapshot of the whole database. Keep it short.
+/// A read transaction: one snapshot of the whole database. Keep it short. From [`Store::glance`]: no transaction, each statement sees what is committed.
 pub struct ReadTx {
-    tx: Transaction<'static, Sqlite>,
+    conn: db::Conn,
 }
 
-/// The write transaction: there is one at a time, and others wait for it.
+/// A write transaction. On SQLite there is one at a time, and others wait for it; on PostgreSQL they wait for each other's rows.
 pub struct WriteTx {
     // Dropped before the connection goes back to its pool.
-    unfinished: Unfinished,
+    unfinished: open::Unfinished,
     read: ReadTx,
-}
-
-/// Has the writing connection opened anew after a transaction that did not commit: SQLite ends a transaction by itself on
-/// some errors (a full disk), and the driver's count of open transactions would be wrong from then on.
-struct Unfinished {
-    reopen: Arc<AtomicBool>,
-    committed: bool,
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.committed {
-            self.reopen.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
-impl Store {
-    /// Opens or creates the database file and brings its schema up to date.
-    pub async fn open(file: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .page_size(8192)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(20))
-            .foreign_keys(false)
-            .pragma("wal_autocheckpoint", "500")
-            .pragma("journal_size_limit", "16777216")
-            .pragma("cache_size", "-8000")
-            .statement_cache_capacity(200);
-        let reopen = Arc::new(AtomicBool::new(false));
-        let broken = Arc::clone(&reopen);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .before_acquire(move |_, _| {
-                let usable = !broken.swap(false, Ordering::SeqCst);
-                Box::pin(async move { Ok(usable) })
-            })
-            .connect_with(options.clone())
-            .await
-            .map_err(errors::open)?;
-        MIGRATIONS.run(&writer).await.map_err(|e| Error::new(Kind::Internal, "The database's schema does not fit this version of Indelible.").with_internal(e))?;
-        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await.map_err(errors::open)?;
-        Ok(Self { readers, writer, reopen })
-    }
-    /// Begins a read transaction.
-    pub async fn read(&self) -> Result<ReadTx> {
-        Ok(ReadTx { tx: self.readers.begin().await.map_err(errors::map)? })
-    }
-    /// Begins the write transaction, waiting for the one before.
-    pub async fn write(&self) -> Result<WriteTx> {
-        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(errors::map)?;
-        Ok(WriteTx { unfinished: Unfinished { reopen: Arc::clone(&self.reopen), committed: false }, read: ReadTx { tx } })
-    }
-    /// Closes all connections; what was committed stays.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
+    /// To be rung after the commit, if a task was enqueued.
+    wake: Wake,
+    enqueued: bool,
 }
 
 impl WriteTx {
-    /// Makes all changes durable and visible. On an error of [`Kind::SyncFailed`] the process must end: what the disk holds is unknown.
+    /// Makes all changes durable and visible. On an error of `Kind::SyncFailed` the process must end: what the disk holds is unknown.
+    /// An error that is marked `may_have_happened` says that the outcome is unknown.
     pub async fn commit(self) -> Result<()> {
-        let Self { mut unfinished, read } = self;
+        let Self { mut unfinished, read, wake, enqueued } = self;
         // Said before the attempt, because a failed one gives the connection back at once.
-        unfinished.reopen.store(true, Ordering::SeqCst);
-        let committed = read.tx.commit().await.map_err(errors::map);
-        unfinished.committed = committed.is_ok();
-        if unfinished.committed {
-            unfinished.reopen.store(false, Ordering::SeqCst);
+        unfinished.expect_failure();
+        read.conn.commit().await?;
+        unfinished.committed();
+        if enqueued {
+            wake.ring();
         }
-        committed
+        Ok(())
     }
 }
 
@@ -151,10 +84,9 @@ fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// Bytes of a fixed width from a column.
-fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
-    bytes.try_into().map_err(|_| Error::corrupt(format!("a column has {} bytes instead of {N}", bytes.len())))
+fn log_kind(code: i64) -> Result<LogKind> {
+    LogKind::from_code(code).ok_or_else(|| Error::corrupt("unknown kind of log"))
 }
 
 #[cfg(test)]
-mod tests;
+mod conformance;

@@ -1,11 +1,12 @@
 //! Log heads and batches: the hot tail of each log.
 
 use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use crate::errors::map;
-use crate::{ReadTx, WriteTx, fixed, signed, unsigned};
+use crate::db::{Arg, CHUNK, Row, args, padded, tuples};
+use crate::{ReadTx, WriteTx, errors, log_kind, signed};
+
+/// Batches in one statement: their blobs are large.
+const BATCH_CHUNK: usize = 16;
 
 /// The head of a log: where it ends and what the next event must continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,156 +68,202 @@ pub struct BatchRow {
     pub batch: NewBatch,
 }
 
-const HEAD: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes FROM logs l JOIN projects p ON p.no = l.project WHERE p.id = $1 AND l.kind = $2";
-const LOGS: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes, p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project ORDER BY l.project, l.kind";
-const BATCHES: &str = "SELECT id, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body FROM batches \
-    WHERE project = $1 AND kind = $2 AND first >= $3 AND first <= $4 ORDER BY first LIMIT $5";
-/// The batch that holds a position, or the first one after it.
-const START: &str = "SELECT COALESCE((SELECT first FROM batches WHERE project = $1 AND kind = $2 AND first <= $3 AND last >= $3 ORDER BY first DESC LIMIT 1), $3)";
-const BEFORE: &str = "SELECT id, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body FROM batches \
-    WHERE project = $1 AND kind = $2 AND first <= $3 AND last >= $4 ORDER BY first DESC LIMIT $5";
+const HEAD: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes FROM logs l JOIN projects p ON p.no = l.project \
+    WHERE p.id = $1 AND l.kind = $2 AND l.head > 0";
+const LOGS: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes, p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project \
+    WHERE l.head > 0 ORDER BY l.project, l.kind";
+const PROJECT_LOGS: &str = "SELECT head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes, kind, hot_since FROM logs \
+    WHERE project = (SELECT no FROM projects WHERE id = $1)";
 
-fn head(row: &SqliteRow) -> Result<LogHead> {
+/// What lies at positions `$3..=$4` of a log: runs that do not overlap, found from the last one that begins at or before `$3`.
+macro_rules! span {
+    ($table:literal, $columns:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM ",
+            $table,
+            " WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND first <= $4 AND last >= $3 \
+             AND first >= COALESCE((SELECT first FROM ",
+            $table,
+            " WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND first <= $3 \
+             ORDER BY first DESC LIMIT 1), $3) ORDER BY first ",
+            $order,
+            " LIMIT $5"
+        )
+    };
+}
+pub(crate) use span;
+
+const BATCHES: &str = span!("batches", "id, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body", "ASC");
+const BATCHES_BACK: &str = span!("batches", "id, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body", "DESC");
+
+fn head(row: &Row) -> Result<LogHead> {
     Ok(LogHead {
-        position: unsigned(row.get(0)),
-        hash: fixed(row.get(1))?,
-        last_id: fixed(row.get(2))?,
-        received_at: Timestamp::clamped(row.get(3)),
-        hot_batches: unsigned(row.get(4)),
-        hot_events: unsigned(row.get(5)),
-        hot_bytes: unsigned(row.get(6)),
+        position: row.count(0)?,
+        hash: row.fixed(1)?,
+        last_id: row.fixed(2)?,
+        received_at: Timestamp::clamped(row.get(3)?),
+        hot_batches: row.count(4)?,
+        hot_events: row.count(5)?,
+        hot_bytes: row.count(6)?,
     })
 }
 
-fn batch(row: &SqliteRow) -> BatchRow {
-    BatchRow {
-        id: unsigned(row.get(0)),
-        generation: unsigned(row.get(3)),
+fn batch(row: &Row) -> Result<BatchRow> {
+    Ok(BatchRow {
+        id: row.count(0)?,
+        generation: row.count(3)?,
         batch: NewBatch {
-            first: unsigned(row.get(1)),
-            last: unsigned(row.get(2)),
-            raw_bytes: unsigned(row.get(4)),
-            min_occurred: Timestamp::clamped(row.get(5)),
-            max_occurred: Timestamp::clamped(row.get(6)),
-            envelope: row.get(7),
-            body: row.get(8),
+            first: row.count(1)?,
+            last: row.count(2)?,
+            raw_bytes: row.count(4)?,
+            min_occurred: Timestamp::clamped(row.get(5)?),
+            max_occurred: Timestamp::clamped(row.get(6)?),
+            envelope: row.get(7)?,
+            body: row.get(8)?,
         },
-    }
+    })
 }
 
 impl ReadTx {
     /// A log's head; `None` for a log without events.
     pub async fn log_head(&mut self, project: ProjectId, log: LogKind) -> Result<Option<LogHead>> {
-        let row = sqlx::query(HEAD).bind(&project.0[..]).bind(log.code()).fetch_optional(&mut *self.tx).await.map_err(map)?;
-        row.as_ref().map(head).transpose()
+        self.conn.optional(HEAD, args![&project.0, log.code()]).await?.as_ref().map(head).transpose()
     }
     /// All logs that have events.
     pub async fn log_list(&mut self) -> Result<Vec<LogRow>> {
-        let rows = sqlx::query(LOGS).fetch_all(&mut *self.tx).await.map_err(map)?;
-        let one = |r: &SqliteRow| {
-            let kind = LogKind::from_code(r.get(8)).ok_or_else(|| Error::corrupt("unknown kind of log"))?;
-            Ok(LogRow { project: ProjectId(fixed(r.get(7))?), kind, head: head(r)? })
-        };
-        rows.iter().map(one).collect()
+        let one = |r: &Row| Ok(LogRow { project: ProjectId(r.fixed(7)?), kind: log_kind(r.get(8)?)?, head: head(r)? });
+        self.conn.all(LOGS, args![]).await?.iter().map(one).collect()
+    }
+    /// The project's logs that have events, and since when each has a hot tail.
+    pub async fn log_rows(&mut self, project: ProjectId) -> Result<Vec<(LogKind, LogHead, Option<Timestamp>)>> {
+        let rows = self.conn.all(format!("{PROJECT_LOGS} AND head > 0 ORDER BY kind"), args![&project.0]).await?;
+        rows.iter().map(|r| Ok((log_kind(r.get(7)?)?, head(r)?, r.get::<Option<i64>>(8)?.map(Timestamp::clamped)))).collect()
     }
     /// Events and bytes in the batches of all logs.
     pub async fn log_hot_totals(&mut self) -> Result<(u64, u64)> {
-        let text = "SELECT CAST(COALESCE(SUM(hot_events), 0) AS BIGINT), CAST(COALESCE(SUM(hot_bytes), 0) AS BIGINT) FROM logs";
-        let row = sqlx::query(text).fetch_one(&mut *self.tx).await.map_err(map)?;
-        Ok((unsigned(row.get(0)), unsigned(row.get(1))))
+        let row = self.conn.one("SELECT CAST(COALESCE(SUM(hot_events), 0) AS BIGINT), CAST(COALESCE(SUM(hot_bytes), 0) AS BIGINT) FROM logs", args![]).await?;
+        Ok((row.count(0)?, row.count(1)?))
     }
     /// Up to `most` batches that hold positions `from..=to`, in order.
     pub async fn batch_range(&mut self, project: ProjectId, log: LogKind, from: u64, to: u64, most: u32) -> Result<Vec<BatchRow>> {
-        let Some(no) = self.project_no(project).await? else { return Ok(Vec::new()) };
-        let start: i64 = sqlx::query(START).bind(no).bind(log.code()).bind(signed(from)).fetch_one(&mut *self.tx).await.map_err(map)?.get(0);
-        let rows = sqlx::query(BATCHES).bind(no).bind(log.code()).bind(start).bind(signed(to)).bind(i64::from(most));
-        Ok(rows.fetch_all(&mut *self.tx).await.map_err(map)?.iter().map(batch).collect())
+        self.conn.all(BATCHES, args![&project.0, log.code(), signed(from), signed(to), i64::from(most)]).await?.iter().map(batch).collect()
     }
     /// Up to `most` batches that hold positions `from..=to`, last one first.
     pub async fn batch_range_back(&mut self, project: ProjectId, log: LogKind, from: u64, to: u64, most: u32) -> Result<Vec<BatchRow>> {
-        let Some(no) = self.project_no(project).await? else { return Ok(Vec::new()) };
-        let rows = sqlx::query(BEFORE).bind(no).bind(log.code()).bind(signed(to)).bind(signed(from)).bind(i64::from(most));
-        Ok(rows.fetch_all(&mut *self.tx).await.map_err(map)?.iter().map(batch).collect())
+        self.conn.all(BATCHES_BACK, args![&project.0, log.code(), signed(from), signed(to), i64::from(most)]).await?.iter().map(batch).collect()
     }
     /// The logs whose hot tail began before `since`.
     pub async fn log_list_hot_since(&mut self, since: Timestamp, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
-        let rows = sqlx::query("SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_since < $1 ORDER BY l.hot_since LIMIT $2");
-        let rows = rows.bind(since.micros()).bind(i64::from(most)).fetch_all(&mut *self.tx).await.map_err(map)?;
-        rows.iter().map(|r| Ok((ProjectId(fixed(r.get(0))?), LogKind::from_code(r.get(1)).ok_or_else(|| Error::corrupt("unknown kind of log"))?))).collect()
+        let text = "SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_since < $1 ORDER BY l.hot_since, l.project, l.kind LIMIT $2";
+        let rows = self.conn.all(text, args![since.micros(), i64::from(most)]).await?;
+        rows.iter().map(|r| Ok((ProjectId(r.fixed(0)?), log_kind(r.get(1)?)?))).collect()
     }
 }
 
+/// Transactions lock in one order, so that none waits in a circle: staged objects, batches by number, segments by number, the rows of a project's logs
+/// by kind, tasks. Appends begin at the logs and only add batches; a seal, merge or compaction, which may have thousands of batches to delete, comes to
+/// the head last and holds it shortly. What it changes there is relative, for the head may have moved since it read.
 impl WriteTx {
-    /// Appends batches and moves the head, in one step. The batches must follow the head that this transaction read, without gaps.
-    pub async fn log_append(&mut self, project: ProjectId, log: LogKind, batches: &[NewBatch], head: &LogHead, now: Timestamp) -> Result<()> {
-        let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        for batch in batches {
-            self.batch_insert(no, log, batch).await?;
+    /// The heads of all logs of a project, locked until the transaction ends: who appends to it, or looks up its duplicates, comes here first.
+    /// `genesis` has the first hash of every kind of log, and logs that are not there yet begin with it.
+    pub async fn log_lock(&mut self, project: ProjectId, genesis: &[(LogKind, [u8; 32])]) -> Result<Vec<(LogKind, LogHead)>> {
+        let text = format!("{PROJECT_LOGS} ORDER BY kind{}", self.conn.locking(" FOR UPDATE"));
+        let mut rows = self.conn.all(text.clone(), args![&project.0]).await?;
+        if rows.len() < genesis.len() {
+            let mut args = vec![Arg::from(&project.0), Arg::from(&[0; 16])];
+            for (log, hash) in genesis {
+                args.extend([Arg::from(log.code()), Arg::from(hash)]);
+            }
+            let add = format!(
+                "INSERT INTO logs (project, kind, head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes) \
+                 SELECT p.no, v.column1, 0, v.column2, $2, 0, 0, 0, 0 FROM projects p, (VALUES {}) v WHERE p.id = $1 ORDER BY v.column1 ON CONFLICT DO NOTHING",
+                tuples(3, 2, genesis.len())
+            );
+            self.conn.run(add, &args).await?;
+            rows = self.conn.all(text, args![&project.0]).await?;
         }
-        sqlx::query(
-            "INSERT INTO logs (project, kind, head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes, hot_since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-             ON CONFLICT (project, kind) DO UPDATE SET head = excluded.head, head_hash = excluded.head_hash, last_id = excluded.last_id, received_at = excluded.received_at, \
-             hot_batches = excluded.hot_batches, hot_events = excluded.hot_events, hot_bytes = excluded.hot_bytes, hot_since = COALESCE(logs.hot_since, excluded.hot_since)",
-        )
-        .bind(no)
-        .bind(log.code())
-        .bind(signed(head.position))
-        .bind(&head.hash[..])
-        .bind(&head.last_id[..])
-        .bind(head.received_at.micros())
-        .bind(signed(head.hot_batches))
-        .bind(signed(head.hot_events))
-        .bind(signed(head.hot_bytes))
-        .bind(now.micros())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(map)?;
-        Ok(())
+        if rows.is_empty() {
+            return Err(Error::not_found("Project"));
+        }
+        rows.iter().map(|r| Ok((log_kind(r.get(7)?)?, head(r)?))).collect()
     }
-    /// Replaces batches by one with the same positions. False, and nothing changes, unless every one is still live at the generation given.
+    /// Appends batches and moves the head, in one step. The batches must follow the head that [`WriteTx::log_lock`] gave, without gaps: otherwise an error of `Kind::Conflict`.
+    pub async fn log_append(&mut self, project: ProjectId, log: LogKind, batches: &[NewBatch], head: &LogHead, now: Timestamp) -> Result<()> {
+        let Some(before) = batches.first().map(|b| b.first.saturating_sub(1)) else { return Ok(()) };
+        self.batches_restore(project, log, batches).await?;
+        let text = "UPDATE logs SET head = $3, head_hash = $4, last_id = $5, received_at = $6, hot_batches = $7, hot_events = $8, hot_bytes = $9, hot_since = COALESCE(hot_since, $10) \
+             WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND head = $11";
+        let moved = args![
+            &project.0,
+            log.code(),
+            signed(head.position),
+            &head.hash,
+            &head.last_id,
+            head.received_at.micros(),
+            signed(head.hot_batches),
+            signed(head.hot_events),
+            signed(head.hot_bytes),
+            now.micros(),
+            signed(before),
+        ];
+        if self.conn.run(text, moved).await? == 1 { Ok(()) } else { Err(errors::conflict().with_internal("the batches do not follow the log's head")) }
+    }
+    /// Replaces batches by one with the same positions. False, and the transaction must be dropped, unless every one is still live at the generation given.
     pub async fn batch_merge(&mut self, project: ProjectId, log: LogKind, inputs: &[(u64, u64)], merged: &NewBatch) -> Result<bool> {
-        let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        if !self.batch_delete(no, log, inputs).await? {
-            return Ok(false);
-        }
-        self.batch_insert(no, log, merged).await?;
-        let fewer = signed(inputs.len() as u64 - 1);
-        sqlx::query("UPDATE logs SET hot_batches = hot_batches - $3 WHERE project = $1 AND kind = $2")
-            .bind(no)
-            .bind(log.code())
-            .bind(fewer)
-            .execute(&mut *self.tx)
-            .await
-            .map_err(map)?;
+        let Some(bytes) = self.take_batches(project, log, inputs).await? else { return Ok(false) };
+        self.batches_restore(project, log, std::slice::from_ref(merged)).await?;
+        let text = "UPDATE logs SET hot_batches = hot_batches - $3, hot_bytes = hot_bytes - $4 WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2";
+        let (fewer, less) = (signed(inputs.len() as u64) - 1, signed(bytes) - signed(merged.raw_bytes));
+        self.conn.run(text, args![&project.0, log.code(), fewer, less]).await?;
         Ok(true)
     }
-    async fn batch_insert(&mut self, no: i64, log: LogKind, b: &NewBatch) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO batches (project, kind, first, last, generation, raw_bytes, min_occurred, max_occurred, envelope, body) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9)",
-        )
-        .bind(no)
-        .bind(log.code())
-        .bind(signed(b.first))
-        .bind(signed(b.last))
-        .bind(signed(b.raw_bytes))
-        .bind(b.min_occurred.micros())
-        .bind(b.max_occurred.micros())
-        .bind(&b.envelope[..])
-        .bind(&b.body[..])
-        .execute(&mut *self.tx)
-        .await
-        .map_err(map)?;
+    /// Stores rows of batches and leaves the head as it is.
+    pub async fn batches_restore(&mut self, project: ProjectId, log: LogKind, batches: &[NewBatch]) -> Result<()> {
+        for chunk in batches.chunks(BATCH_CHUNK) {
+            let mut args = vec![Arg::from(&project.0), Arg::from(log.code())];
+            let mut rows = Vec::new();
+            for b in chunk {
+                let next = args.len() + 1;
+                args.extend([Arg::from(signed(b.first)), Arg::from(signed(b.last)), Arg::from(signed(b.raw_bytes))]);
+                args.extend([Arg::from(b.min_occurred.micros()), Arg::from(b.max_occurred.micros()), Arg::from(&b.envelope), Arg::from(&b.body)]);
+                let list: Vec<_> = (next..=args.len()).map(|n| format!("${n}")).collect();
+                rows.push(format!("((SELECT no FROM projects WHERE id = $1), $2, 1, {})", list.join(", ")));
+            }
+            // Values by themselves, for SQLite copies those of a table expression once more.
+            let columns = "project, kind, generation, first, last, raw_bytes, min_occurred, max_occurred, envelope, body";
+            self.conn.run(format!("INSERT INTO batches ({columns}) VALUES {}", rows.join(", ")), &args).await?;
+        }
         Ok(())
     }
-    /// Deletes batches at the generations given; false if one is gone or changed (the transaction must then be dropped).
-    pub(crate) async fn batch_delete(&mut self, no: i64, log: LogKind, inputs: &[(u64, u64)]) -> Result<bool> {
-        for (id, generation) in inputs {
-            let done = sqlx::query("DELETE FROM batches WHERE project = $1 AND kind = $2 AND id = $3 AND generation = $4");
-            let done = done.bind(no).bind(log.code()).bind(signed(*id)).bind(signed(*generation)).execute(&mut *self.tx).await.map_err(map)?;
-            if done.rows_affected() != 1 {
-                return Ok(false);
+    /// Deletes batches at the generations given, and tells their bytes; `None` if one is gone or changed (the transaction must then be dropped).
+    pub(crate) async fn take_batches(&mut self, project: ProjectId, log: LogKind, inputs: &[(u64, u64)]) -> Result<Option<u64>> {
+        self.take("batches", project, log, inputs).await
+    }
+    pub(crate) async fn take(&mut self, table: &'static str, project: ProjectId, log: LogKind, inputs: &[(u64, u64)]) -> Result<Option<u64>> {
+        let mut inputs = inputs.to_vec();
+        inputs.sort_unstable();
+        let mut bytes = 0;
+        for chunk in inputs.chunks(CHUNK) {
+            let mut args = vec![Arg::from(&project.0), Arg::from(log.code())];
+            for (id, generation) in padded(chunk) {
+                args.extend([Arg::from(signed(*id)), Arg::from(signed(*generation))]);
+            }
+            let text = format!(
+                "DELETE FROM {table} WHERE id IN (SELECT t.id FROM (VALUES {}) v JOIN {table} t ON t.id = v.column1 AND t.generation = v.column2 \
+                 WHERE t.project = (SELECT no FROM projects WHERE id = $1) AND t.kind = $2 ORDER BY t.id{}) RETURNING raw_bytes",
+                tuples(3, 2, args.len() / 2 - 1),
+                self.conn.locking(" FOR UPDATE OF t")
+            );
+            let gone = self.conn.all(text, &args).await?;
+            if gone.len() != chunk.len() {
+                return Ok(None);
+            }
+            for row in &gone {
+                bytes += row.count(0)?;
             }
         }
-        Ok(true)
+        Ok(Some(bytes))
     }
 }

@@ -1,22 +1,25 @@
 //! Projects and their API keys.
 
-use indelible_model::{KeyId, ProjectId, Result, Timestamp};
-use sqlx::Row;
+use indelible_model::{Error, KeyId, ProjectId, Result, Timestamp};
 
-use crate::errors::map;
-use crate::{ReadTx, WriteTx, fixed, signed, unsigned};
+use crate::db::{Row, args};
+use crate::{ReadTx, WriteTx, signed, unsigned};
 
 /// A project.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// Its public id.
     pub id: ProjectId,
     /// Its unique name.
     pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// How many days its events are kept; `None` for ever.
+    pub retention_days: Option<u64>,
 }
 
 /// An API key, without its secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
     /// The public id.
     pub id: KeyId,
@@ -39,80 +42,75 @@ pub struct KeyRow {
 const KEY: &str = "SELECT k.id, p.id, p.name, k.name, k.secret_hash, k.scopes, k.created_at, k.revoked_at FROM keys k JOIN projects p ON p.no = k.project WHERE k.secret_hash = $1";
 const KEYS: &str = "SELECT k.id, p.id, p.name, k.name, k.secret_hash, k.scopes, k.created_at, k.revoked_at FROM keys k JOIN projects p ON p.no = k.project WHERE p.id = $1 ORDER BY k.created_at, k.id";
 
-fn key_row(row: &sqlx::sqlite::SqliteRow) -> Result<KeyRow> {
+fn key_row(row: &Row) -> Result<KeyRow> {
     Ok(KeyRow {
-        id: KeyId(fixed(row.get(0))?),
-        project: ProjectId(fixed(row.get(1))?),
-        project_name: row.get(2),
-        name: row.get(3),
-        secret_hash: fixed(row.get(4))?,
-        scopes: unsigned(row.get(5)),
-        created_at: Timestamp::clamped(row.get(6)),
-        revoked_at: row.get::<Option<i64>, _>(7).map(Timestamp::clamped),
+        id: KeyId(row.fixed(0)?),
+        project: ProjectId(row.fixed(1)?),
+        project_name: row.get(2)?,
+        name: row.get(3)?,
+        secret_hash: row.fixed(4)?,
+        scopes: row.count(5)?,
+        created_at: Timestamp::clamped(row.get(6)?),
+        revoked_at: row.get::<Option<i64>>(7)?.map(Timestamp::clamped),
     })
+}
+
+fn project(row: &Row) -> Result<Project> {
+    let retention: Option<i64> = row.get(3)?;
+    Ok(Project { id: ProjectId(row.fixed(0)?), name: row.get(1)?, created_at: Timestamp::clamped(row.get(2)?), retention_days: retention.map(unsigned) })
 }
 
 impl ReadTx {
     /// The key with this digest of its secret, revoked or not.
     pub async fn key_find(&mut self, secret_hash: &[u8; 32]) -> Result<Option<KeyRow>> {
-        sqlx::query(KEY).bind(&secret_hash[..]).fetch_optional(&mut *self.tx).await.map_err(map)?.as_ref().map(key_row).transpose()
+        self.conn.optional(KEY, args![secret_hash]).await?.as_ref().map(key_row).transpose()
     }
     /// A project's keys, oldest first, revoked ones too.
     pub async fn key_list(&mut self, project: ProjectId) -> Result<Vec<KeyRow>> {
-        sqlx::query(KEYS).bind(&project.0[..]).fetch_all(&mut *self.tx).await.map_err(map)?.iter().map(key_row).collect()
+        self.conn.all(KEYS, args![&project.0]).await?.iter().map(key_row).collect()
     }
     /// All projects, oldest first.
     pub async fn project_list(&mut self) -> Result<Vec<Project>> {
-        let rows = sqlx::query("SELECT id, name FROM projects ORDER BY no").fetch_all(&mut *self.tx).await.map_err(map)?;
-        rows.iter().map(|r| Ok(Project { id: ProjectId(fixed(r.get(0))?), name: r.get(1) })).collect()
+        self.conn.all("SELECT id, name, created_at, retention_days FROM projects ORDER BY no", args![]).await?.iter().map(project).collect()
     }
     /// The project with this name.
     pub async fn project_by_name(&mut self, name: &str) -> Result<Option<Project>> {
-        let row = sqlx::query("SELECT id, name FROM projects WHERE name = $1").bind(name).fetch_optional(&mut *self.tx).await.map_err(map)?;
-        row.map(|r| Ok(Project { id: ProjectId(fixed(r.get(0))?), name: r.get(1) })).transpose()
+        let row = self.conn.optional("SELECT id, name, created_at, retention_days FROM projects WHERE name = $1", args![name]).await?;
+        row.as_ref().map(project).transpose()
     }
     /// The project with this id.
     pub async fn project_by_id(&mut self, id: ProjectId) -> Result<Option<Project>> {
-        let row = sqlx::query("SELECT id, name FROM projects WHERE id = $1").bind(&id.0[..]).fetch_optional(&mut *self.tx).await.map_err(map)?;
-        row.map(|r| Ok(Project { id: ProjectId(fixed(r.get(0))?), name: r.get(1) })).transpose()
+        let row = self.conn.optional("SELECT id, name, created_at, retention_days FROM projects WHERE id = $1", args![&id.0]).await?;
+        row.as_ref().map(project).transpose()
     }
-    /// The number under which rows of a project are kept; `None` for a project that does not exist.
-    pub(crate) async fn project_no(&mut self, project: ProjectId) -> Result<Option<i64>> {
-        let row = sqlx::query("SELECT no FROM projects WHERE id = $1").bind(&project.0[..]).fetch_optional(&mut *self.tx).await.map_err(map)?;
-        Ok(row.map(|r| r.get(0)))
+    /// Why a statement that names the project touched nothing: `Project not found`, if that is so.
+    pub(crate) async fn project_must_be(&mut self, project: ProjectId) -> Result<()> {
+        self.project_by_id(project).await?.map(drop).ok_or_else(|| Error::not_found("Project"))
     }
 }
 
 impl WriteTx {
     /// Creates a project; false if the name is taken.
     pub async fn project_create(&mut self, id: ProjectId, name: &str, now: Timestamp) -> Result<bool> {
-        let done = sqlx::query("INSERT INTO projects (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING").bind(&id.0[..]).bind(name).bind(now.micros());
-        Ok(done.execute(&mut *self.tx).await.map_err(map)?.rows_affected() == 1)
+        let text = "INSERT INTO projects (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
+        Ok(self.conn.run(text, args![&id.0, name, now.micros()]).await? == 1)
+    }
+    /// Sets how many days the project's events are kept (`None`: for ever); false if there is no such project.
+    pub async fn project_retain(&mut self, project: ProjectId, days: Option<u64>) -> Result<bool> {
+        Ok(self.conn.run("UPDATE projects SET retention_days = $2 WHERE id = $1", args![&project.0, days.map(signed)]).await? == 1)
     }
     /// Stores a key.
     pub async fn key_create(&mut self, key: &KeyRow) -> Result<()> {
-        sqlx::query("INSERT INTO keys (id, project, name, secret_hash, scopes, created_at) SELECT $1, no, $3, $4, $5, $6 FROM projects WHERE id = $2")
-            .bind(&key.id.0[..])
-            .bind(&key.project.0[..])
-            .bind(&key.name)
-            .bind(&key.secret_hash[..])
-            .bind(signed(key.scopes))
-            .bind(key.created_at.micros())
-            .execute(&mut *self.tx)
-            .await
-            .map_err(map)?;
-        Ok(())
+        self.key_restore(&KeyRow { revoked_at: None, ..key.clone() }).await
     }
     /// Revokes a key; false if there is no such live key in the project.
     pub async fn key_revoke(&mut self, project: ProjectId, key: KeyId, now: Timestamp) -> Result<bool> {
-        let done = sqlx::query("UPDATE keys SET revoked_at = $3 WHERE id = $2 AND revoked_at IS NULL AND project = (SELECT no FROM projects WHERE id = $1)");
-        let done = done.bind(&project.0[..]).bind(&key.0[..]).bind(now.micros()).execute(&mut *self.tx).await.map_err(map)?;
-        Ok(done.rows_affected() == 1)
+        let text = "UPDATE keys SET revoked_at = $3 WHERE id = $2 AND revoked_at IS NULL AND project = (SELECT no FROM projects WHERE id = $1)";
+        Ok(self.conn.run(text, args![&project.0, &key.0, now.micros()]).await? == 1)
     }
     /// Renames a key; false if there is no such live key in the project.
     pub async fn key_rename(&mut self, project: ProjectId, key: KeyId, name: &str) -> Result<bool> {
-        let done = sqlx::query("UPDATE keys SET name = $3 WHERE id = $2 AND revoked_at IS NULL AND project = (SELECT no FROM projects WHERE id = $1)");
-        let done = done.bind(&project.0[..]).bind(&key.0[..]).bind(name).execute(&mut *self.tx).await.map_err(map)?;
-        Ok(done.rows_affected() == 1)
+        let text = "UPDATE keys SET name = $3 WHERE id = $2 AND revoked_at IS NULL AND project = (SELECT no FROM projects WHERE id = $1)";
+        Ok(self.conn.run(text, args![&project.0, &key.0, name]).await? == 1)
     }
 }

@@ -1,11 +1,10 @@
-//! The manifest of live segments, and the objects that wait for deletion.
+//! The manifest of segments.
 
 use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use crate::errors::map;
-use crate::{ReadTx, WriteTx, signed, unsigned};
+use crate::db::{Row, args};
+use crate::logs::span;
+use crate::{ReadTx, WriteTx, log_kind, signed};
 
 /// A segment to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,113 +27,98 @@ pub struct NewSegment {
     pub min_occurred: Timestamp,
     /// Greatest `occurred_at`.
     pub max_occurred: Timestamp,
+    /// Greatest `received_at`.
+    pub max_received: Timestamp,
 }
 
-/// A live segment.
+/// A segment of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentRow {
     /// The row's number.
     pub id: u64,
     /// Rises when the segment's content is replaced.
     pub generation: u64,
+    /// Retention took its rows; its hashes are there still.
+    pub expired: bool,
+    /// When it was published.
+    pub created_at: Timestamp,
     /// The segment.
     pub segment: NewSegment,
 }
 
-const COLUMNS: &str = "SELECT id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred FROM segments ";
-const RANGE: &str = "WHERE project = $1 AND kind = $2 AND first <= $4 AND last >= $3 ORDER BY first LIMIT $5";
-const RANGE_BACK: &str = "WHERE project = $1 AND kind = $2 AND first <= $4 AND last >= $3 ORDER BY first DESC LIMIT $5";
+/// Their columns, with the kind of log last.
+macro_rules! segments {
+    ($order:literal) => {
+        span!(
+            "segments",
+            "id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, kind",
+            $order
+        )
+    };
+}
 
-fn segment(row: &SqliteRow) -> SegmentRow {
-    SegmentRow {
-        id: unsigned(row.get(0)),
-        generation: unsigned(row.get(1)),
+const RANGE: &str = segments!("ASC");
+const RANGE_BACK: &str = segments!("DESC");
+const EXPIRABLE: &str = "SELECT id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, kind \
+    FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND expired = 0 AND max_received < $2 AND max_occurred < $2 ORDER BY kind, first LIMIT $3";
+
+fn segment(row: &Row) -> Result<SegmentRow> {
+    Ok(SegmentRow {
+        id: row.count(0)?,
+        generation: row.count(1)?,
+        expired: row.count(12)? != 0,
+        created_at: Timestamp::clamped(row.get(13)?),
         segment: NewSegment {
-            first: unsigned(row.get(2)),
-            last: unsigned(row.get(3)),
-            version: unsigned(row.get(4)),
-            name: row.get(5),
-            raw_bytes: unsigned(row.get(6)),
-            rows_bytes: unsigned(row.get(7)),
-            columns_bytes: unsigned(row.get(8)),
-            min_occurred: Timestamp::clamped(row.get(9)),
-            max_occurred: Timestamp::clamped(row.get(10)),
+            first: row.count(2)?,
+            last: row.count(3)?,
+            version: row.count(4)?,
+            name: row.get(5)?,
+            raw_bytes: row.count(6)?,
+            rows_bytes: row.count(7)?,
+            columns_bytes: row.count(8)?,
+            min_occurred: Timestamp::clamped(row.get(9)?),
+            max_occurred: Timestamp::clamped(row.get(10)?),
+            max_received: Timestamp::clamped(row.get(11)?),
         },
-    }
+    })
 }
 
 impl ReadTx {
-    /// Up to `most` live segments that hold positions `from..=to`, in order (`back`: last one first).
+    /// Up to `most` segments, expired ones too, that hold positions `from..=to`, in order (`back`: last one first).
     pub async fn segment_range(&mut self, project: ProjectId, log: LogKind, from: u64, to: u64, back: bool, most: u32) -> Result<Vec<SegmentRow>> {
-        let Some(no) = self.project_no(project).await? else { return Ok(Vec::new()) };
-        let text = format!("{COLUMNS}{}", if back { RANGE_BACK } else { RANGE });
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(no).bind(log.code()).bind(signed(from)).bind(signed(to)).bind(i64::from(most));
-        Ok(rows.fetch_all(&mut *self.tx).await.map_err(map)?.iter().map(segment).collect())
+        let text = if back { RANGE_BACK } else { RANGE };
+        self.conn.all(text, args![&project.0, log.code(), signed(from), signed(to), i64::from(most)]).await?.iter().map(segment).collect()
     }
-    /// How many live segments there are, and how many events in them.
+    /// How many live segments there are, and how many events in them; expired ones do not count.
     pub async fn segment_totals(&mut self) -> Result<(u64, u64)> {
-        let row = sqlx::query("SELECT COUNT(*), CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT) FROM segments").fetch_one(&mut *self.tx).await.map_err(map)?;
-        Ok((unsigned(row.get(0)), unsigned(row.get(1))))
+        let row = self.conn.one("SELECT COUNT(*), CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT) FROM segments WHERE expired = 0", args![]).await?;
+        Ok((row.count(0)?, row.count(1)?))
     }
-    /// Up to `most` objects that may be deleted at `now`.
-    pub async fn object_list_due(&mut self, now: Timestamp, most: u32) -> Result<Vec<String>> {
-        let rows = sqlx::query("SELECT object FROM retired WHERE due <= $1 ORDER BY due LIMIT $2").bind(now.micros()).bind(i64::from(most));
-        Ok(rows.fetch_all(&mut *self.tx).await.map_err(map)?.iter().map(|r| r.get(0)).collect())
+    /// Up to `most` live segments of a project all of whose events were received, and occurred, before `before`.
+    pub async fn segment_list_expirable(&mut self, project: ProjectId, before: Timestamp, most: u32) -> Result<Vec<(LogKind, SegmentRow)>> {
+        let rows = self.conn.all(EXPIRABLE, args![&project.0, before.micros(), i64::from(most)]).await?;
+        rows.iter().map(|r| Ok((log_kind(r.get(14)?)?, segment(r)?))).collect()
     }
-    /// True if a live segment or the list of retired objects knows this name.
-    pub async fn object_known(&mut self, segment: &str) -> Result<bool> {
-        let text = "SELECT (SELECT COUNT(*) FROM segments WHERE name = $1) + (SELECT COUNT(*) FROM retired WHERE object LIKE $2)";
-        let count: i64 = sqlx::query(text).bind(segment).bind(format!("{segment}%")).fetch_one(&mut *self.tx).await.map_err(map)?.get(0);
-        Ok(count > 0)
+    /// How many positions of a log lie in expired segments.
+    pub async fn expired_events(&mut self, project: ProjectId, log: LogKind) -> Result<u64> {
+        let text = "SELECT CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT) FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 1";
+        self.conn.one(text, args![&project.0, log.code()]).await?.count(0)
     }
 }
 
 impl WriteTx {
-    /// Notes objects before they are written, so that a crash leaves them to be collected from `due` on.
-    pub async fn object_stage(&mut self, objects: &[String], due: Timestamp) -> Result<()> {
-        for object in objects {
-            sqlx::query("INSERT INTO retired (object, due) VALUES ($1, $2)").bind(object).bind(due.micros()).execute(&mut *self.tx).await.map_err(map)?;
-        }
-        Ok(())
-    }
-    /// Claims objects for deletion: from the commit on nobody can publish them any more. They stay due until they are forgotten.
-    pub async fn object_claim(&mut self, objects: &[String]) -> Result<()> {
-        for object in objects {
-            sqlx::query("UPDATE retired SET due = -1 WHERE object = $1").bind(object).execute(&mut *self.tx).await.map_err(map)?;
-        }
-        Ok(())
-    }
-    /// Forgets objects that were deleted.
-    pub async fn object_forget(&mut self, objects: &[String]) -> Result<()> {
-        for object in objects {
-            sqlx::query("DELETE FROM retired WHERE object = $1").bind(object).execute(&mut *self.tx).await.map_err(map)?;
-        }
-        Ok(())
-    }
     /// Publishes a staged segment in place of batches. False (drop the transaction then) unless every batch is still live
     /// at the generation given and the staged objects were not collected in between.
     pub async fn segment_publish(&mut self, project: ProjectId, log: LogKind, new: &NewSegment, staged: &[String], batches: &[(u64, u64)], now: Timestamp) -> Result<bool> {
-        let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        if !self.unstage(staged).await? || !self.batch_delete(no, log, batches).await? {
+        if !self.unstage(staged).await? {
             return Ok(false);
         }
-        self.segment_insert(no, log, new, now).await?;
-        sqlx::query(
-            "UPDATE logs SET hot_batches = hot_batches - $3, hot_events = hot_events - $4, \
-             hot_since = CASE WHEN hot_batches = $3 THEN NULL ELSE $5 END WHERE project = $1 AND kind = $2",
-        )
-        .bind(no)
-        .bind(log.code())
-        .bind(signed(batches.len() as u64))
-        .bind(signed(new.last - new.first + 1))
-        .bind(now.micros())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(map)?;
-        let left = sqlx::query(
-            "UPDATE logs SET hot_bytes = (SELECT CAST(COALESCE(SUM(raw_bytes), 0) AS BIGINT) FROM batches WHERE project = $1 AND kind = $2) WHERE project = $1 AND kind = $2",
-        );
-        left.bind(no).bind(log.code()).execute(&mut *self.tx).await.map_err(map)?;
+        let Some(bytes) = self.take_batches(project, log, batches).await? else { return Ok(false) };
+        self.segment_insert(project, log, new, now).await?;
+        let text = "UPDATE logs SET hot_batches = hot_batches - $3, hot_events = hot_events - $4, hot_bytes = CASE WHEN hot_batches = $3 THEN 0 ELSE hot_bytes - $5 END, \
+             hot_since = CASE WHEN hot_batches = $3 THEN NULL ELSE $6 END WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2";
+        let less = args![&project.0, log.code(), signed(batches.len() as u64), signed(new.last - new.first + 1), signed(bytes), now.micros()];
+        self.conn.run(text, less).await?;
         Ok(true)
     }
     /// Publishes a staged segment in place of others, whose objects may be deleted from `due` on. False as for [`WriteTx::segment_publish`].
@@ -148,50 +132,49 @@ impl WriteTx {
         retired: &[String],
         (now, due): (Timestamp, Timestamp),
     ) -> Result<bool> {
-        let no = self.project_no(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        if !self.unstage(staged).await? {
+        if !self.unstage(staged).await? || self.take("segments", project, log, inputs).await?.is_none() {
             return Ok(false);
         }
-        for (id, generation) in inputs {
-            let done = sqlx::query("DELETE FROM segments WHERE project = $1 AND kind = $2 AND id = $3 AND generation = $4");
-            let done = done.bind(no).bind(log.code()).bind(signed(*id)).bind(signed(*generation)).execute(&mut *self.tx).await.map_err(map)?;
-            if done.rows_affected() != 1 {
-                return Ok(false);
-            }
-        }
-        self.segment_insert(no, log, new, now).await?;
+        self.segment_insert(project, log, new, now).await?;
         self.object_stage(retired, due).await?;
         Ok(true)
     }
-    async fn unstage(&mut self, staged: &[String]) -> Result<bool> {
-        for object in staged {
-            let done = sqlx::query("DELETE FROM retired WHERE object = $1 AND due >= 0").bind(object).execute(&mut *self.tx).await.map_err(map)?;
-            if done.rows_affected() != 1 {
-                return Ok(false);
-            }
+    /// Retention takes the rows of a segment: it stays as expired, at its next generation, and the objects named may be deleted from `due` on.
+    /// False, and nothing changes, if it is not live at the generation given.
+    pub async fn segment_expire(&mut self, project: ProjectId, log: LogKind, (id, generation): (u64, u64), retired: &[String], due: Timestamp) -> Result<bool> {
+        let text = "UPDATE segments SET expired = 1, generation = generation + 1, rows_bytes = 0, columns_bytes = 0 \
+             WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND id = $3 AND generation = $4 AND expired = 0";
+        if self.conn.run(text, args![&project.0, log.code(), signed(id), signed(generation)]).await? != 1 {
+            return Ok(false);
         }
+        self.object_stage(retired, due).await?;
         Ok(true)
     }
-    async fn segment_insert(&mut self, no: i64, log: LogKind, new: &NewSegment, now: Timestamp) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO segments (project, kind, first, last, generation, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, created_at) \
-             VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12)",
-        )
-        .bind(no)
-        .bind(log.code())
-        .bind(signed(new.first))
-        .bind(signed(new.last))
-        .bind(signed(new.version))
-        .bind(&new.name)
-        .bind(signed(new.raw_bytes))
-        .bind(signed(new.rows_bytes))
-        .bind(signed(new.columns_bytes))
-        .bind(new.min_occurred.micros())
-        .bind(new.max_occurred.micros())
-        .bind(now.micros())
-        .execute(&mut *self.tx)
-        .await
-        .map_err(map)?;
-        Ok(())
+    /// Stores a row of the manifest as it was elsewhere, under a number of its own.
+    pub async fn segment_restore(&mut self, project: ProjectId, log: LogKind, row: &SegmentRow) -> Result<()> {
+        let new = &row.segment;
+        let text = "INSERT INTO segments (project, kind, first, last, generation, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at) \
+             SELECT no, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 FROM projects WHERE id = $1";
+        let values = args![
+            &project.0,
+            log.code(),
+            signed(new.first),
+            signed(new.last),
+            signed(row.generation),
+            signed(new.version),
+            &new.name,
+            signed(new.raw_bytes),
+            signed(new.rows_bytes),
+            signed(new.columns_bytes),
+            new.min_occurred.micros(),
+            new.max_occurred.micros(),
+            new.max_received.micros(),
+            i64::from(row.expired),
+            row.created_at.micros(),
+        ];
+        if self.conn.run(text, values).await? == 1 { Ok(()) } else { Err(Error::not_found("Project")) }
+    }
+    async fn segment_insert(&mut self, project: ProjectId, log: LogKind, new: &NewSegment, now: Timestamp) -> Result<()> {
+        self.segment_restore(project, log, &SegmentRow { id: 0, generation: 1, expired: false, created_at: now, segment: new.clone() }).await
     }
 }

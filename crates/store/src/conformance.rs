@@ -1,0 +1,258 @@
+//! What the store promises, as cases that both databases run: each begins with an empty database of its own that has two projects.
+//!
+//! What a database can do is asked (`Store::writers`), never its name. `server.rs` has what only a server can meet.
+//! PostgreSQL comes from `INDELIBLE_TEST_DATABASE_URL`: `scripts/with-servers cargo nextest run`.
+
+mod append;
+mod concurrent;
+mod duplicates;
+mod objects;
+mod projects;
+mod restore;
+mod segments;
+mod server;
+mod store;
+mod tasks;
+
+use std::str::FromStr;
+
+use indelible_model::{LogKind, ProjectId, Timestamp};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, SqlSafeStr};
+
+use crate::{Database, LogHead, NewBatch, NewSegment, SegmentRow, Store};
+
+macro_rules! cases {
+    ($($area:ident: $($case:ident)+;)+) => {
+        mod on_file {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let bench = super::Bench::new(super::Home::file()).await;
+                super::$area::$case(&bench).await;
+                bench.end().await;
+            })+)+
+        }
+        mod on_server {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let bench = super::Bench::new(super::Home::server().await).await;
+                super::$area::$case(&bench).await;
+                bench.end().await;
+            })+)+
+        }
+    };
+}
+
+cases! {
+    append: a_log_begins_with_its_genesis what_is_not_committed_never_was batches_are_found_by_any_position_they_hold
+        batches_that_do_not_follow_the_head_conflict a_large_append_is_one_step merged_batches_count_as_before old_tails_are_listed a_missing_project_has_no_logs;
+    duplicates: external_ids_are_found_within_their_project external_ids_are_listed_in_pages idempotency_keys_expire idempotency_keys_are_listed_in_pages;
+    segments: a_seal_of_changed_batches_does_not_commit a_seal_that_read_before_a_merge_does_not_commit a_merge_that_read_before_a_seal_does_not_commit
+        compaction_retires_what_it_replaces a_compaction_of_changed_segments_does_not_commit expired_rows_do_not_come_back segments_expire_when_all_of_them_is_old
+        segments_are_found_by_any_position_they_hold thousands_of_batches_are_sealed_at_once;
+    objects: staged_objects_are_published_once a_claimed_object_is_never_published an_unfinished_claim_is_made_again holds_keep_deletion_off uploads_are_told_to_the_collector
+        names_are_known marks_are_set_and_taken_away;
+    tasks: a_task_is_enqueued_once a_compaction_asked_for_while_it_runs_runs_again leases_are_exclusive_and_expire enqueueing_wakes;
+    projects: projects_have_unique_names keys_belong_to_their_project retention_is_kept;
+    restore: what_was_read_can_be_restored;
+    store: an_old_schema_is_refused_or_migrated a_newer_schema_is_refused the_first_schema_is_brought_up_to_date a_read_is_one_snapshot statements_are_counted
+        texts_without_nul names_are_unique_errors_are_conflicts;
+    concurrent: appends_of_many_nodes_are_gapless first_appends_make_one_log projects_wait_for_themselves_only a_writer_that_gives_up_leaves_nothing a_lease_is_given_once nodes_claim_different_objects
+        claim_and_publish_exclude_each_other seals_and_appends_lose_nothing two_seals_of_the_same_batches_make_one_segment duplicates_are_seen_under_the_lock;
+}
+
+pub(crate) const P: ProjectId = ProjectId([1; 16]);
+pub(crate) const Q: ProjectId = ProjectId([2; 16]);
+/// A project that is nowhere.
+pub(crate) const NOBODY: ProjectId = ProjectId([9; 16]);
+pub(crate) const LOG: LogKind = LogKind::Events;
+pub(crate) const GENESIS: [(LogKind, [u8; 32]); 2] = [(LogKind::Events, [10; 32]), (LogKind::Activity, [11; 32])];
+
+pub(crate) fn at(micros: i64) -> Timestamp {
+    Timestamp::clamped(micros)
+}
+
+pub(crate) fn batch(first: u64, last: u64) -> NewBatch {
+    NewBatch { first, last, raw_bytes: 10, min_occurred: at(1), max_occurred: at(2), envelope: vec![1], body: vec![2; 3] }
+}
+
+/// The head after batches of 10 bytes.
+pub(crate) fn head(position: u64, batches: u64) -> LogHead {
+    LogHead { position, hash: [3; 32], last_id: [4; 16], received_at: at(9), hot_batches: batches, hot_events: position, hot_bytes: batches * 10 }
+}
+
+pub(crate) fn segment(first: u64, last: u64) -> NewSegment {
+    NewSegment {
+        first,
+        last,
+        version: 1,
+        name: format!("s{first}-{last}"),
+        raw_bytes: 1,
+        rows_bytes: 2,
+        columns_bytes: 3,
+        min_occurred: at(1),
+        max_occurred: at(2),
+        max_received: at(9),
+    }
+}
+
+pub(crate) fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&n| n.to_owned()).collect()
+}
+
+pub(crate) fn inputs(rows: &[SegmentRow]) -> Vec<(u64, u64)> {
+    rows.iter().map(|r| (r.id, r.generation)).collect()
+}
+
+/// Appends batches with the bounds given to an empty log.
+pub(crate) async fn fill(store: &Store, bounds: &[(u64, u64)]) {
+    let batches: Vec<_> = bounds.iter().map(|&(first, last)| batch(first, last)).collect();
+    let mut tx = store.write().await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_append(P, LOG, &batches, &head(bounds.last().unwrap().1, bounds.len() as u64), at(1)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Number and generation of all batches.
+pub(crate) async fn batches(store: &Store) -> Vec<(u64, u64)> {
+    let rows = store.glance().await.unwrap().batch_range(P, LOG, 1, u64::MAX, 100_000).await.unwrap();
+    rows.iter().map(|r| (r.id, r.generation)).collect()
+}
+
+/// Seals batches, staged under the segment's name.
+pub(crate) async fn seal(store: &Store, new: &NewSegment, batches: &[(u64, u64)]) -> bool {
+    let mut tx = store.write().await.unwrap();
+    tx.object_stage(std::slice::from_ref(&new.name), at(100)).await.unwrap();
+    let done = tx.segment_publish(P, LOG, new, std::slice::from_ref(&new.name), batches, at(5)).await.unwrap();
+    if done {
+        tx.commit().await.unwrap();
+    }
+    done
+}
+
+/// Appends one batch of `events` events, continuing what is there.
+pub(crate) async fn append_next(store: &Store, project: ProjectId, events: u64, marker: u8) -> u64 {
+    let mut tx = store.write().await.unwrap();
+    let heads = tx.log_lock(project, &GENESIS).await.unwrap();
+    let mut head = heads.into_iter().find(|(kind, _)| *kind == LOG).unwrap().1;
+    let first = head.position + 1;
+    head.position += events;
+    head.hot_batches += 1;
+    head.hot_events += events;
+    head.hot_bytes += 10;
+    // A chain: each head's hash counts those before.
+    head.hash = chain(head.hash, marker);
+    tx.log_append(project, LOG, &[NewBatch { envelope: vec![marker], ..batch(first, head.position) }], &head, at(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    first
+}
+
+pub(crate) fn chain(mut hash: [u8; 32], marker: u8) -> [u8; 32] {
+    for byte in &mut hash {
+        *byte = byte.wrapping_mul(31).wrapping_add(marker);
+    }
+    hash
+}
+
+/// Where an empty database is.
+pub(crate) struct Home {
+    pub(crate) database: Database,
+    _dir: Option<tempfile::TempDir>,
+    /// The server's address, and the name of the database to be dropped.
+    drop: Option<(String, String)>,
+}
+
+impl Home {
+    pub(crate) fn file() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { database: Database::File(dir.path().join("t.db")), _dir: Some(dir), drop: None }
+    }
+    pub(crate) async fn server() -> Self {
+        let url = std::env::var("INDELIBLE_TEST_DATABASE_URL").expect("no INDELIBLE_TEST_DATABASE_URL: run `scripts/with-servers cargo nextest run`");
+        let random = tempfile::Builder::new().prefix("t").rand_bytes(12).tempdir().unwrap();
+        let name = format!("indelible_{}", random.path().file_name().unwrap().to_str().unwrap().to_lowercase());
+        admin(&url, format!("CREATE DATABASE {name}")).await;
+        let (base, options) = url.split_once('?').map_or((url.as_str(), String::new()), |(b, o)| (b, format!("?{o}")));
+        let (scheme, rest) = base.split_once("://").unwrap();
+        let host = rest.split('/').next().unwrap();
+        let database = Database::Server { url: format!("{scheme}://{host}/{name}{options}"), connections: 8 };
+        Self { database, _dir: None, drop: Some((url, name)) }
+    }
+    pub(crate) async fn end(self) {
+        if let Some((url, name)) = self.drop {
+            admin(&url, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        }
+    }
+    /// Runs a statement beside the store.
+    pub(crate) async fn raw(&self, sql: &'static str) {
+        match &self.database {
+            Database::File(path) => {
+                let mut conn = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path).create_if_missing(true)).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+                conn.close().await.unwrap();
+            }
+            Database::Server { url, .. } => admin(url, sql.to_owned()).await,
+        }
+    }
+}
+
+async fn admin(url: &str, sql: String) {
+    let mut conn = PgConnection::connect_with(&PgConnectOptions::from_str(url).unwrap()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql).into_sql_str()).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+/// A database with two projects, and one node.
+pub(crate) struct Bench {
+    pub(crate) home: Home,
+    pub(crate) store: Store,
+}
+
+impl Bench {
+    pub(crate) async fn new(home: Home) -> Self {
+        let store = Store::open(&home.database, true).await.unwrap();
+        let mut tx = store.write().await.unwrap();
+        assert!(tx.project_create(P, "default", at(0)).await.unwrap());
+        assert!(tx.project_create(Q, "other", at(0)).await.unwrap());
+        tx.commit().await.unwrap();
+        Self { home, store }
+    }
+    /// Another node on the same database.
+    pub(crate) async fn node(&self) -> Store {
+        Store::open(&self.home.database, false).await.unwrap()
+    }
+    pub(crate) async fn end(self) {
+        self.store.close().await;
+        self.home.end().await;
+    }
+}
+
+/// A method without a case would be one that the two databases may answer differently.
+#[test]
+fn every_method_has_a_case() {
+    let read = |dir: &str| {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+        let files = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "rs"));
+        files.map(|p| std::fs::read_to_string(p).unwrap()).collect::<Vec<_>>()
+    };
+    let suite = read("src/conformance").concat();
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for source in read("src") {
+        let mut of = "";
+        for line in source.lines() {
+            if let Some(rest) = line.strip_prefix("impl ") {
+                of = rest.split(' ').next().unwrap();
+            }
+            let name = line.strip_prefix("    pub async fn ").or_else(|| line.strip_prefix("    pub fn ")).and_then(|l| l.split('(').next());
+            let Some(name) = name.filter(|_| ["ReadTx", "WriteTx", "Store"].contains(&of)) else { continue };
+            seen += 1;
+            if !suite.contains(&format!(".{name}(")) && !suite.contains(&format!("Store::{name}(")) {
+                missing.push(name.to_owned());
+            }
+        }
+    }
+    assert!(seen > 50, "{seen} methods found");
+    assert_eq!(missing, [""; 0]);
+}
