@@ -75,7 +75,7 @@ fn retry_after(error: &Error) -> Option<u32> {
 fn log(failed: &Failed, id: &RequestId, route: &str) {
     let (kind, id) = (failed.error.kind(), id.as_str());
     match (kind, failed.error.internal_message()) {
-        (Kind::Internal | Kind::Corrupt | Kind::SyncFailed, internal) => tracing::error!(request_id = id, route, ?kind, internal, "a request failed"),
+        (Kind::Internal | Kind::Corrupt | Kind::Gone | Kind::SyncFailed, internal) => tracing::error!(request_id = id, route, ?kind, internal, "a request failed"),
         (_, Some(internal)) => tracing::warn!(request_id = id, route, ?kind, internal, "a request failed"),
         (_, None) => tracing::debug!(request_id = id, route, ?kind, "a request was refused"),
     }

@@ -83,10 +83,12 @@ const COUNTERS: &[Figure] = &[
     ("appends_failed", "Appends that failed", |s| &s.appends_failed),
     ("commits", "Group commits", |s| &s.commits),
     ("commit_micros", "Microseconds spent in group commits", |s| &s.commit_micros),
+    ("lock_micros", "Microseconds for which group commits held the locks of their logs", |s| &s.lock_micros),
     ("seals", "Segments made from batches", |s| &s.seals),
     ("compactions", "Segments made from segments", |s| &s.compactions),
     ("merges", "Batches made from batches", |s| &s.merges),
     ("objects_deleted", "Objects deleted", |s| &s.objects_deleted),
+    ("expired_events", "Events whose rows retention took", |s| &s.expired_events),
     ("task_failures", "Maintenance tasks that failed and will be retried", |s| &s.task_failures),
     ("exports_started", "Exports begun", |s| &s.exports_started),
     ("exports_failed", "Exports cut off by a failure", |s| &s.exports_failed),
@@ -107,6 +109,22 @@ impl Collector for ServiceStats {
         let stats = self.0.stats();
         for (name, help, read) in COUNTERS {
             let counter = ConstCounter::new(read(stats).get());
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let (database, objects) = (self.0.database_counters(), self.0.object_calls());
+        for (name, help, value) in [
+            ("database_statements", "Statements sent to the database, each a round trip where it is a server", database.statements),
+            ("database_transactions", "Transactions begun", database.transactions),
+            ("object_gets", "Reads asked of the object store", objects.gets),
+            ("object_puts", "Objects written whole, and uploads in parts begun or completed", objects.puts),
+            ("object_parts", "Parts of uploads", objects.parts),
+            ("object_heads", "Look-ups in the object store", objects.heads),
+            ("object_deletes", "Deletions asked of the object store", objects.deletes),
+            ("object_lists", "Listings asked of the object store", objects.lists),
+            ("object_bytes_read", "Bytes read from the object store", objects.bytes_read),
+            ("object_bytes_written", "Bytes written to the object store", objects.bytes_written),
+        ] {
+            let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         for (name, help, read) in GAUGES {

@@ -41,10 +41,11 @@ pub(crate) fn check_protocol(version: Version) -> Result<(), Failed> {
     Err(Failed::new(Error::new(Kind::Unsupported, "Exports are streamed and need HTTP/1.1 or later."), Note::OldProtocol))
 }
 
-/// The answer that streams `export`.
-pub(crate) fn respond(export: Export, head: Head, request: &RequestId) -> Response {
+/// The answer that streams `export`. What fails before the first bytes are there is an error with a status.
+pub(crate) async fn respond(mut export: Export, head: Head, request: &RequestId) -> Result<Response> {
     let snapshot = export.snapshot();
-    let mut response = Response::new(Body::new(Frames(Box::pin(frames(export, head.options.digest, request.clone())))));
+    let first = export.next().await.transpose()?;
+    let mut response = Response::new(Body::new(Frames(Box::pin(frames(first, export, head.options.digest, request.clone())))));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(head.media));
     headers.insert(header::CONTENT_DISPOSITION, head.disposition);
@@ -57,18 +58,21 @@ pub(crate) fn respond(export: Export, head: Head, request: &RequestId) -> Respon
     if let Some(name) = conneg::name(head.options.coding) {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    response
+    Ok(response)
 }
 
 type Item = Result<Frame<Bytes>>;
 
-fn frames(export: Export, with_trailers: bool, request: RequestId) -> impl Stream<Item = Item> + Send + 'static {
-    stream::unfold(Some(export), move |running| {
+fn frames(first: Option<Bytes>, export: Export, with_trailers: bool, request: RequestId) -> impl Stream<Item = Item> + Send + 'static {
+    stream::unfold(Some((first, export)), move |running| {
         let request = request.clone();
         async move {
-            let mut export = running?;
+            let (first, mut export) = running?;
+            if let Some(chunk) = first {
+                return Some((Ok(Frame::data(chunk)), Some((None, export))));
+            }
             let failure = match export.next().await {
-                Some(Ok(chunk)) => return Some((Ok(Frame::data(chunk)), Some(export))),
+                Some(Ok(chunk)) => return Some((Ok(Frame::data(chunk)), Some((None, export)))),
                 Some(Err(e)) => e,
                 None => match export.finished() {
                     Some(done) => return with_trailers.then(|| (Ok(Frame::trailers(trailers(&done))), None)),

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let projects = arguments.next().transpose()?.unwrap_or(10_000);
     let days = arguments.next().transpose()?.unwrap_or(3);
     let folder = tempfile::tempdir()?;
-    let service = Service::open(Config { data_dir: folder.path().into(), ..Config::default() }, Clock::System, Ids::System).await?;
+    let service = Service::open(Config::embedded(folder.path()), Clock::System, Ids::System).await?;
     service.start();
     let begun = Instant::now();
     let mut grants = Vec::new();

@@ -3,26 +3,29 @@
 //! A request's events are hashed and compressed on its own thread; then they join the open group. The writer takes the
 //! group as soon as the commit before has returned, gives positions, ids and chain hashes under the log's lock, and
 //! answers when the transaction is on disk. A lone event waits for no timer; under load groups grow by themselves.
+//! Where the database takes many writers, each project has a lane of its own: no project waits for another's commit.
 
 mod group;
 pub(crate) use group::IDEMPOTENCY_MICROS;
 mod prepare;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use indelible_model::{Clock, Error, EventBatch, Ids, Kind, LogKind, ProjectId, Result};
 use indelible_store::Store;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::caller::{Caller, CanWrite};
 use crate::stats::Stats;
-use crate::{SealConfig, Service, die_on_failed_sync};
+use crate::{SealConfig, Service, die_on_failed_sync, patience};
 
 use prepare::Prepared;
 
-/// Requests that may wait for the writer; more wait before they join.
+/// Requests that may wait in the queue, and as many that have been taken from it; more wait before they join.
 const QUEUE: usize = 4096;
 /// Events of one group at most, unless one request alone has more.
 const GROUP_EVENTS: usize = 100_000;
@@ -102,9 +105,10 @@ impl Writer {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let (ended, finished) = tokio::sync::watch::channel(false);
         let runtime = tokio::runtime::Handle::current();
-        let work = group::Work { store, clock, ids, seal, stats };
+        let (writers, patience) = (store.writers(), patience(&store));
+        let work = group::Work { store, clock, ids, seal: Arc::new(seal), stats, patience };
         std::thread::spawn(move || {
-            runtime.block_on(run(receiver, work));
+            runtime.block_on(run(receiver, work, writers));
             let _ = ended.send(true);
         });
         Self { queue: Mutex::new(Some(queue)), in_flight: InFlight::default(), finished }
@@ -131,34 +135,126 @@ impl Writer {
     }
 }
 
-async fn run(mut receiver: mpsc::Receiver<Request>, work: group::Work) {
-    while let Some(first) = receiver.recv().await {
-        let mut events = first.prepared.batch.len();
-        let mut requests = vec![first];
-        while events < GROUP_EVENTS {
-            let Ok(next) = receiver.try_recv() else { break };
+/// Requests that are committed together, one group after another. Where one writer serves all, there is one lane.
+type Lane = Option<ProjectId>;
+
+/// What waits for each lane, and which lanes are committing.
+struct Lanes {
+    work: group::Work,
+    /// Commits at once.
+    writers: usize,
+    waiting: HashMap<Lane, VecDeque<Request>>,
+    /// Lanes that may commit, in the order of their first request.
+    ready: VecDeque<Lane>,
+    busy: HashSet<Lane>,
+    /// Requests in `waiting`.
+    count: usize,
+}
+
+async fn run(mut receiver: mpsc::Receiver<Request>, work: group::Work, writers: usize) {
+    let mut lanes = Lanes { work, writers, waiting: HashMap::new(), ready: VecDeque::new(), busy: HashSet::new(), count: 0 };
+    let mut running = FuturesUnordered::new();
+    let mut open = true;
+    loop {
+        while lanes.count < QUEUE
+            && let Ok(request) = receiver.try_recv()
+        {
+            lanes.join(request);
+        }
+        while running.len() < lanes.writers
+            && let Some((lane, requests)) = lanes.next_group()
+        {
+            let work = lanes.work.clone();
+            running.push(async move { (lane, commit(&work, requests).await) });
+        }
+        tokio::select! {
+            request = receiver.recv(), if open && lanes.count < QUEUE => match request {
+                Some(request) => lanes.join(request),
+                None => open = false,
+            },
+            Some((lane, away)) = running.next() => lanes.ended(lane, away),
+            else => return,
+        }
+    }
+}
+
+impl Lanes {
+    fn join(&mut self, request: Request) {
+        let lane = (self.writers > 1).then_some(request.project);
+        let waiting = self.waiting.entry(lane).or_default();
+        if waiting.is_empty() && !self.busy.contains(&lane) {
+            self.ready.push_back(lane);
+        }
+        waiting.push_back(request);
+        self.count += 1;
+    }
+    /// The requests of the lane whose turn it is.
+    fn next_group(&mut self) -> Option<(Lane, Vec<Request>)> {
+        let lane = self.ready.pop_front()?;
+        let waiting = self.waiting.get_mut(&lane)?;
+        let (mut events, mut requests) = (0, Vec::new());
+        while events < GROUP_EVENTS
+            && let Some(next) = waiting.pop_front()
+        {
             events += next.prepared.batch.len();
             requests.push(next);
         }
-        let begun = Instant::now();
-        match work.commit(&requests).await {
-            Ok(answers) => {
-                work.stats.commits.add(1);
-                work.stats.commit_micros.add(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-                for (request, answer) in requests.into_iter().zip(answers) {
-                    let _ = request.reply.send(answer);
-                }
-            }
-            Err(error) => {
-                die_on_failed_sync(&error);
-                work.stats.appends_failed.add(requests.len() as u64);
-                tracing::warn!(%error, requests = requests.len(), "a group of appends was not committed");
-                for request in requests {
-                    let again = Error::new(error.kind(), error.public());
-                    let _ = request.reply.send(Err(if error.may_have_happened() { again.maybe_happened() } else { again }));
-                }
+        if waiting.is_empty() {
+            self.waiting.remove(&lane);
+        }
+        self.count -= requests.len();
+        self.busy.insert(lane);
+        Some((lane, requests))
+    }
+    /// A lane's commit is over. If the database is away, nobody waits to find it away again.
+    fn ended(&mut self, lane: Lane, away: Option<Error>) {
+        self.busy.remove(&lane);
+        if let Some(error) = away {
+            self.ready.clear();
+            self.count = 0;
+            let refused: Vec<Request> = self.waiting.drain().flat_map(|(_, requests)| requests).collect();
+            self.work.stats.appends_failed.add(refused.len() as u64);
+            refused.into_iter().for_each(|request| drop(request.reply.send(Err(again(&error)))));
+        } else if self.waiting.contains_key(&lane) {
+            self.ready.push_back(lane);
+        }
+    }
+}
+
+fn again(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.public());
+    if error.may_have_happened() { copy.maybe_happened() } else { copy }
+}
+
+/// Commits a group and answers its requests. Gives the error back if the database could not even be reached.
+async fn commit(work: &group::Work, requests: Vec<Request>) -> Option<Error> {
+    let begun = Instant::now();
+    let tx = match work.begin().await {
+        Ok(tx) => tx,
+        Err(error) => {
+            refuse(work, requests, &error);
+            return (work.patience.is_some() && matches!(error.kind(), Kind::Unavailable(_))).then_some(error);
+        }
+    };
+    match work.commit(tx, &requests).await {
+        Ok(answers) => {
+            work.stats.commits.add(1);
+            work.stats.commit_micros.add(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+            for (request, answer) in requests.into_iter().zip(answers) {
+                let _ = request.reply.send(answer);
             }
         }
+        Err(error) => refuse(work, requests, &error),
+    }
+    None
+}
+
+fn refuse(work: &group::Work, requests: Vec<Request>, error: &Error) {
+    die_on_failed_sync(error);
+    work.stats.appends_failed.add(requests.len() as u64);
+    tracing::warn!(%error, requests = requests.len(), "a group of appends was not committed");
+    for request in requests {
+        let _ = request.reply.send(Err(again(error)));
     }
 }
 
@@ -169,6 +265,9 @@ impl Service {
     /// idempotency key a repeat within 24 hours gets the first answer; [`Kind::KeyReused`] if the body differs and
     /// [`Kind::Conflict`] while the first is in flight. On [`Kind::StorageFull`] and [`Kind::Unavailable`] nothing was stored.
     pub async fn append(&self, caller: &Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>) -> Result<Appended> {
+        if self.inner.stats.hot_bytes.get() > self.inner.config.seal.hot_bytes {
+            return Err(Error::new(Kind::Unavailable(5), "Too many events wait to be sealed (hot_bytes); nothing was stored. Try again later."));
+        }
         let _flight = idempotency.as_ref().map(|i| self.inner.writer.fly(caller.project(), i)).transpose()?;
         let queue = self.inner.writer.sender()?;
         let echo = batch.len() <= ECHO_EVENTS;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::caller::{Caller, CanManageKeys, Grant, Scopes};
-use crate::{Service, die_on_failed_sync};
+use crate::{Service, die_on_failed_sync, in_time, patience};
 
 /// A key as its owner sees it.
 #[derive(Clone, Debug)]
@@ -68,7 +68,8 @@ impl Service {
             return Err(refused());
         }
         let hash = digest(secret);
-        let row = self.inner.store.read().await?.key_find(&hash).await?.ok_or_else(refused)?;
+        let find = async { self.inner.store.glance().await?.key_find(&hash).await };
+        let row = in_time(patience(&self.inner.store), find).await?.ok_or_else(refused)?;
         let same: bool = row.secret_hash.ct_eq(&hash).into();
         if !same || row.revoked_at.is_some() {
             return Err(refused());
@@ -77,7 +78,7 @@ impl Service {
     }
     /// On a store without projects: makes the project `default` and a key with all scopes, of the secret given or a fresh one.
     pub async fn bootstrap(&self, secret: Option<&str>) -> Result<Option<FirstStart>> {
-        if !self.inner.store.read().await?.project_list().await?.is_empty() {
+        if !self.inner.store.glance().await?.project_list().await?.is_empty() {
             return Ok(None);
         }
         let now = self.inner.clock.now();
@@ -107,12 +108,12 @@ impl Service {
     }
     /// All projects with their names, oldest first.
     pub async fn projects(&self) -> Result<Vec<(ProjectId, String)>> {
-        Ok(self.inner.store.read().await?.project_list().await?.into_iter().map(|p| (p.id, p.name)).collect())
+        Ok(self.inner.store.glance().await?.project_list().await?.into_iter().map(|p| (p.id, p.name)).collect())
     }
     /// The project of a name or an id.
     pub async fn project(&self, name_or_id: &str) -> Result<ProjectId> {
         let missing = || Error::new(Kind::NotFound, format!("There is no project {name_or_id}."));
-        let mut tx = self.inner.store.read().await?;
+        let mut tx = self.inner.store.glance().await?;
         match ProjectId::parse(name_or_id) {
             Some(id) => tx.project_by_id(id).await?.map(|p| p.id).ok_or_else(missing),
             None => tx.project_by_name(name_or_id).await?.map(|p| p.id).ok_or_else(missing),
@@ -120,7 +121,7 @@ impl Service {
     }
     /// All permissions in a project, for commands on the machine itself.
     pub async fn operator(&self, project: ProjectId) -> Result<Grant> {
-        let project = self.inner.store.read().await?.project_by_id(project).await?.ok_or_else(|| Error::not_found("Project"))?;
+        let project = self.inner.store.glance().await?.project_by_id(project).await?.ok_or_else(|| Error::not_found("Project"))?;
         Ok(Grant { project: project.id, project_name: project.name, key: KeyId([0; 16]), scopes: Scopes::all() })
     }
     /// Makes a key. A caller cannot give scopes that it lacks: that is the business of whoever asks.
@@ -162,7 +163,7 @@ impl Service {
     }
     /// A project's keys, oldest first, revoked ones too.
     pub async fn keys(&self, caller: &Caller<CanManageKeys>) -> Result<Vec<Key>> {
-        Ok(self.inner.store.read().await?.key_list(caller.project()).await?.iter().map(key_of).collect())
+        Ok(self.inner.store.glance().await?.key_list(caller.project()).await?.iter().map(key_of).collect())
     }
     /// Revokes a key: it stops working with the next request.
     pub async fn key_revoke(&self, caller: &Caller<CanManageKeys>, key: KeyId) -> Result<()> {

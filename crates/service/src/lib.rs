@@ -13,11 +13,18 @@ pub mod import;
 mod ingest;
 pub mod keys;
 mod maintain;
+pub mod manifest;
 mod read;
 pub mod stats;
+#[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
+mod testing;
+pub mod transfer;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indelible_archive::Objects;
 use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
@@ -26,7 +33,10 @@ use indelible_store::Store;
 pub use budget::Reservation;
 pub use caller::{Caller, CanExport, CanManageKeys, CanRead, CanVerify, CanWrite, Grant, Permission, Scope, Scopes};
 pub use doctor::{DoctorNote, DoctorReport, Severity};
+pub use indelible_archive::objects::ObjectCalls;
+pub use indelible_archive::{Place, S3Place};
 pub use indelible_encode::Layout;
+pub use indelible_store::{Counters, Database};
 pub use ingest::{Appended, Idempotency, Outcome};
 pub use keys::{FirstStart, Key, NewKey};
 pub use maintain::SealReport;
@@ -50,19 +60,25 @@ pub struct SealConfig {
     pub interval_ms: u64,
     /// How long a task may go without a sign of life.
     pub lease_secs: u64,
+    /// Bytes in the hot tails of all logs beyond which nothing more is taken in: sealing does not keep up, or cannot.
+    pub hot_bytes: u64,
 }
 
 impl Default for SealConfig {
     fn default() -> Self {
-        Self { seal_bytes: 64 << 20, seal_age_secs: 30 * 86_400, segment_bytes: 512 << 20, merge_batches: 64, orphan_grace_secs: 600, interval_ms: 1000, lease_secs: 60 }
+        Self { seal_bytes: 64 << 20, seal_age_secs: 30 * 86_400, segment_bytes: 512 << 20, merge_batches: 64, orphan_grace_secs: 600, interval_ms: 5000, lease_secs: 60, hot_bytes: 8 << 30 }
     }
 }
 
 /// Plain values that the service is opened with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the database and the objects lie.
-    pub data_dir: PathBuf,
+    /// Where the database is.
+    pub database: Database,
+    /// Whether opening brings the database's schema up to date; otherwise an old one is refused.
+    pub auto_migrate: bool,
+    /// Where the objects are.
+    pub objects: Place,
     /// Limits on input.
     pub limits: Limits,
     /// Background work.
@@ -79,10 +95,13 @@ pub struct Config {
     pub workers: usize,
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// A database file and a directory of objects, both within `dir`; everything else as it is by default.
+    pub fn embedded(dir: &Path) -> Self {
         Self {
-            data_dir: PathBuf::from("./data"),
+            database: Database::File(dir.join("indelible.db")),
+            auto_migrate: true,
+            objects: Place::Directory(dir.join("objects")),
             limits: Limits::default(),
             seal: SealConfig::default(),
             ingest_budget_bytes: 128 << 20,
@@ -114,17 +133,47 @@ pub(crate) struct Inner {
 }
 
 impl Service {
-    /// Opens or creates the data directory and brings it up to date. Must be called within a tokio runtime.
+    /// Opens the database and the objects, and makes them where they are local. Must be called within a tokio runtime.
+    ///
+    /// Fails if the schema does not fit, and for a store that a copy left unfinished.
     pub async fn open(config: Config, clock: Clock, ids: Ids) -> Result<Self> {
-        let dir = &config.data_dir;
-        std::fs::create_dir_all(dir).map_err(|e| Error::new(Kind::Internal, format!("The data directory {} cannot be created.", dir.display())).with_internal(e))?;
-        let store = Store::open(&dir.join("indelible.db")).await?;
-        let objects = Objects::open(&dir.join("objects"))?;
+        let service = Self::open_unfinished(config, clock, ids).await?;
+        match service.inner.store.glance().await?.mark(transfer::UNFINISHED).await? {
+            None => Ok(service),
+            Some(why) => Err(Error::new(Kind::Conflict, format!("This store is not whole: {why}."))),
+        }
+    }
+    /// As [`Service::open`], also for a store that is still being copied into.
+    pub async fn open_unfinished(config: Config, clock: Clock, ids: Ids) -> Result<Self> {
+        if let Database::File(file) = &config.database
+            && let Some(dir) = file.parent()
+        {
+            std::fs::create_dir_all(dir).map_err(|e| Error::new(Kind::Internal, format!("The data directory {} cannot be created.", dir.display())).with_internal(e))?;
+        }
+        let store = Store::open(&config.database, config.auto_migrate).await?;
+        let objects = Objects::open(&config.objects, config.cache_bytes)?;
         let stats = Arc::new(Stats::default());
         let writer = ingest::Writer::start(store.clone(), clock.clone(), ids.clone(), config.seal.clone(), Arc::clone(&stats));
         let reader = read::Reader::new(store.clone(), objects.clone(), &config);
         let ingest_budget = budget::Budget::new(config.ingest_budget_bytes);
         Ok(Self { inner: Arc::new(Inner { config, clock, ids, store, objects, stats, ingest_budget, writer, reader }) })
+    }
+    /// Brings a database's schema up to date; the versions before and after.
+    pub async fn migrate(database: &Database) -> Result<(u64, u64)> {
+        Store::migrate(database).await
+    }
+    /// Fails unless the place of the objects answers: one request.
+    pub async fn probe_objects(&self) -> Result<()> {
+        let objects = self.inner.objects.clone();
+        tokio::task::spawn_blocking(move || objects.probe()).await.map_err(Error::internal)?
+    }
+    /// Requests sent to the object store so far.
+    pub fn object_calls(&self) -> ObjectCalls {
+        self.inner.objects.calls()
+    }
+    /// Statements sent to the database so far.
+    pub fn database_counters(&self) -> Counters {
+        self.inner.store.counters()
     }
     /// Begins the background work; it ends when the last clone of the service is gone.
     pub fn start(&self) {
@@ -155,16 +204,37 @@ impl Service {
         if self.inner.writer.has_ended() {
             return Err(Error::new(Kind::Unavailable(2), "The writer has ended; restart the server."));
         }
-        self.inner.store.read().await?.task_live().await.map(|_| ())
+        let ask = async { self.inner.store.glance().await?.task_waiting(self.inner.clock.now()).await };
+        in_time(patience(&self.inner.store), ask).await.map(|_| ())
     }
     /// How many events are stored, of all projects.
     pub async fn stored_events(&self) -> Result<u64> {
-        Ok(self.inner.store.read().await?.log_list().await?.iter().map(|l| l.head.position).sum())
+        Ok(self.inner.store.glance().await?.log_list().await?.iter().map(|l| l.head.position).sum())
     }
     /// Takes no more appends and returns once all that were taken are committed or refused.
     pub async fn drain(&self) {
         self.inner.writer.drain().await;
     }
+    /// As [`Service::drain`], and closes the database: nothing works afterwards.
+    pub async fn close(&self) {
+        self.drain().await;
+        self.inner.store.close().await;
+    }
+}
+
+/// How long a database server may take before it is said that it does not answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A file answers or fails by itself; a server may also fall silent.
+pub(crate) fn patience(store: &Store) -> Option<Duration> {
+    (store.writers() > 1).then_some(PATIENCE)
+}
+
+/// Runs `work` for as long as there is patience.
+pub(crate) async fn in_time<T>(patience: Option<Duration>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(patience) = patience else { return work.await };
+    let silent = || Error::new(Kind::Unavailable(2), "The database does not answer. Try again shortly.");
+    tokio::time::timeout(patience, work).await.map_err(|_| silent())?
 }
 
 /// Ends the process after a write that the disk did not confirm: what it holds is unknown, and only a restart reads it anew.

@@ -36,6 +36,8 @@ pub struct Stats {
     pub commits: Count,
     /// Time spent in them, microseconds.
     pub commit_micros: Count,
+    /// Time for which logs were locked in them, microseconds.
+    pub lock_micros: Count,
     /// Appends that failed.
     pub appends_failed: Count,
     /// Gauge: events in batches, of all logs; refreshed by the maintenance loop.
@@ -54,6 +56,8 @@ pub struct Stats {
     pub merges: Count,
     /// Objects deleted.
     pub objects_deleted: Count,
+    /// Events whose rows retention took.
+    pub expired_events: Count,
     /// Maintenance tasks that failed and will be retried.
     pub task_failures: Count,
     /// Gauge: maintenance tasks that wait or run.

@@ -1,7 +1,8 @@
 //! One group commit: positions, ids, hashes and rows of all requests of the group, in one transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use indelible_archive::batch::{Body, BodyWriter, Entry, Envelope};
 use indelible_model::ids::EventIds;
@@ -11,29 +12,43 @@ use indelible_store::{IdempotencyRow, LogHead, NewBatch, Store, TaskKind, WriteT
 
 use super::prepare::{BATCH_BYTES, BATCH_EVENTS};
 use super::{Appended, Outcome, Request};
-use crate::SealConfig;
 use crate::stats::Stats;
+use crate::{SealConfig, in_time};
 
 /// How long an idempotency key is remembered.
 pub(crate) const IDEMPOTENCY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 /// What the writer works with.
+#[derive(Clone)]
 pub(super) struct Work {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) ids: Ids,
-    pub(super) seal: SealConfig,
+    pub(super) seal: Arc<SealConfig>,
     pub(super) stats: Arc<Stats>,
+    /// How long beginning, and then placing and committing, may take.
+    pub(super) patience: Option<Duration>,
 }
 
 type ExternalIds = HashMap<(ProjectId, [u8; 16]), (LogKind, u64)>;
 
 impl Work {
+    /// Begins the transaction of a group.
+    pub(super) async fn begin(&self) -> Result<WriteTx> {
+        in_time(self.patience, self.store.write()).await
+    }
     /// Commits all requests of a group, or none. The inner results are each request's own.
-    pub(super) async fn commit(&self, requests: &[Request]) -> Result<Vec<Result<Appended>>> {
+    pub(super) async fn commit(&self, tx: WriteTx, requests: &[Request]) -> Result<Vec<Result<Appended>>> {
+        let mut committing = false;
+        let work = in_time(self.patience, Box::pin(self.place_and_commit(tx, requests, &mut committing))).await;
+        // Silence during the commit itself leaves open whether it happened.
+        work.map_err(|e| if committing { e.maybe_happened() } else { e })
+    }
+    async fn place_and_commit(&self, mut tx: WriteTx, requests: &[Request], committing: &mut bool) -> Result<Vec<Result<Appended>>> {
         let now = self.clock.now();
-        let mut tx = self.store.write().await?;
-        let mut logs: BTreeMap<(ProjectId, LogKind), OpenLog> = BTreeMap::new();
+        let mut logs = lock_logs(&mut tx, requests, now).await?;
+        let locked = Instant::now();
+        // Looked up under the locks, so that two nodes cannot both find an id missing.
         let mut externals = known_externals(&mut tx, requests).await?;
         let mut answers = Vec::with_capacity(requests.len());
         let (mut accepted, mut duplicates) = (0, 0);
@@ -61,7 +76,9 @@ impl Work {
                 tx.task_enqueue(project, kind, TaskKind::Merge, now).await?;
             }
         }
+        *committing = self.patience.is_some();
         tx.commit().await?;
+        self.stats.lock_micros.add(u64::try_from(locked.elapsed().as_micros()).unwrap_or(u64::MAX));
         self.stats.events_accepted.add(accepted);
         self.stats.events_duplicate.add(duplicates);
         Ok(answers)
@@ -91,11 +108,7 @@ impl Work {
             if count == 0 {
                 continue;
             }
-            let key = (request.project, kind);
-            if let std::collections::btree_map::Entry::Vacant(slot) = logs.entry(key) {
-                slot.insert(OpenLog::load(tx, request.project, kind, now).await?);
-            }
-            if let Some(log) = logs.get_mut(&key) {
+            if let Some(log) = logs.get_mut(&(request.project, kind)) {
                 log.ids = Some(EventIds::after(log.head.last_id, count, &self.ids)?);
             }
         }
@@ -106,6 +119,19 @@ impl Work {
         }
         Ok(Ok(appended))
     }
+}
+
+/// Locks the logs of all projects of a group, in one order for all nodes, so that none waits for another in a circle.
+async fn lock_logs(tx: &mut WriteTx, requests: &[Request], now: Timestamp) -> Result<BTreeMap<(ProjectId, LogKind), OpenLog>> {
+    let projects: BTreeSet<ProjectId> = requests.iter().map(|r| r.project).collect();
+    let mut logs = BTreeMap::new();
+    for project in projects {
+        let genesis = LogKind::ALL.map(|kind| (kind, indelible_proof::genesis(project, kind)));
+        for (kind, head) in tx.log_lock(project, &genesis).await? {
+            logs.insert((project, kind), OpenLog::new(head, now));
+        }
+    }
+    Ok(logs)
 }
 
 /// The external ids of a group that are stored already.
@@ -181,17 +207,8 @@ struct OpenLog {
 }
 
 impl OpenLog {
-    async fn load(tx: &mut WriteTx, project: ProjectId, kind: LogKind, now: Timestamp) -> Result<Self> {
-        let head = tx.log_head(project, kind).await?.unwrap_or_else(|| LogHead {
-            position: 0,
-            hash: indelible_proof::genesis(project, kind),
-            last_id: [0; 16],
-            received_at: Timestamp::clamped(i64::MIN),
-            hot_batches: 0,
-            hot_events: 0,
-            hot_bytes: 0,
-        });
-        Ok(Self {
+    fn new(head: LogHead, now: Timestamp) -> Self {
+        Self {
             // The clock may have stepped back; a log's times of receipt never do.
             received_at: now.max(head.received_at),
             previous_hash: head.hash,
@@ -203,7 +220,7 @@ impl OpenLog {
             entries: Vec::new(),
             occurred: None,
             scratch: Vec::new(),
-        })
+        }
     }
     /// Gives one event its place. `record`: its record goes into the open batch's body; otherwise a frame has it already.
     fn place<'a>(&mut self, occurred_at: Option<Timestamp>, salt: &[u8; 16], commitment: &[u8; 32], action: &'a [u8], details: &'a [u8], record: bool) -> Line<'a> {

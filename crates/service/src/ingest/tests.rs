@@ -8,7 +8,7 @@ use crate::{CanExport, CanRead, CanVerify, CanWrite, Coding, Config, ExportOptio
 async fn service() -> (tempfile::TempDir, Service, Grant) {
     let dir = tempfile::tempdir().unwrap();
     let seal = SealConfig { seal_bytes: 1 << 40, segment_bytes: 1 << 20, merge_batches: 1 << 40, orphan_grace_secs: 0, ..SealConfig::default() };
-    let config = Config { data_dir: dir.path().into(), seal, ..Config::default() };
+    let config = Config { seal, ..crate::testing::config(dir.path()) };
     let clock = Clock::fixed(Timestamp::parse("2026-02-10T14:32:15.5Z").unwrap());
     let service = Service::open(config, clock, Ids::seeded(1)).await.unwrap();
     let first = service.bootstrap(Some("lp_sk_test_0123456789")).await.unwrap().unwrap();

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use indelible_archive::{Segment, Selected, Source, Unit, keys};
+use indelible_archive::{Segment, Selected, Unit, keys};
 use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
 use indelible_store::{SegmentRow, Task};
 
-use super::seal::new_segment;
+use super::draft::Draft;
+use super::superseded;
 use crate::Service;
+use crate::read::files;
 
 /// Small segments in a row from which on they are compacted.
 const RUN: usize = 4;
@@ -25,7 +27,7 @@ fn choose(rows: &[SegmentRow], aim: u64) -> Option<&[SegmentRow]> {
             .iter()
             .take_while(|r| {
                 bytes += r.segment.raw_bytes;
-                r.segment.raw_bytes < aim / SMALL && bytes <= aim
+                !r.expired && r.segment.raw_bytes < aim / SMALL && bytes <= aim
             })
             .count();
         if run >= RUN {
@@ -41,46 +43,42 @@ impl Service {
     ///
     /// Commits only if every segment is still live at the generation that was read.
     pub(super) async fn compact_log(&self, project: ProjectId, log: LogKind, task: Option<&Task>) -> Result<bool> {
-        let rows = self.inner.store.read().await?.segment_range(project, log, 1, u64::MAX, false, 1_000_000).await?;
+        let rows = self.inner.store.glance().await?.segment_range(project, log, 1, u64::MAX, false, u32::MAX).await?;
         let Some(run) = choose(&rows, self.inner.config.seal.segment_bytes) else { return Ok(false) };
         let Some(first) = run.first() else { return Ok(false) };
-        let (name, staged, mut writer) = self.begin_segment(project, log, first.segment.first).await?;
+        let (mut draft, mut writer) = Draft::begin(self, project, log, first.segment.first, task).await?;
         for row in run {
-            self.heartbeat(task).await?;
-            let (objects, input) = (self.inner.objects.clone(), row.segment.name.clone());
-            writer = tokio::task::spawn_blocking(move || {
-                let segment = Arc::new(Segment::open(&objects, &input)?);
-                let mut rows = 0..segment.count();
-                while !rows.is_empty() {
-                    let unit = Unit::cut(&segment, &rows, MOVE_BYTES, false);
-                    rows.start = unit.rows.end;
+            let (objects, input, sizes) = (self.inner.objects.clone(), row.segment.name.clone(), files(row));
+            let segment = Arc::new(tokio::task::spawn_blocking(move || Segment::open(&objects, &input, &sizes)).await.map_err(Error::internal)??);
+            let mut rows = 0..segment.count();
+            while !rows.is_empty() {
+                let unit = Unit::cut(&segment, &rows, MOVE_BYTES, false);
+                rows.start = unit.rows.end;
+                writer = tokio::task::spawn_blocking(move || {
                     let mut failed = Ok(());
-                    Unit { source: Source::Segment(Arc::clone(&segment)), rows: unit.rows }.each_line(&Selected::All, |line| {
+                    unit.each_line(&Selected::All, |line| {
                         if failed.is_ok() {
                             failed = writer.push(line);
                         }
                     })?;
-                    failed?;
-                }
-                Ok::<_, Error>(writer)
-            })
-            .await
-            .map_err(Error::internal)??;
+                    failed.map(|()| writer)
+                })
+                .await
+                .map_err(Error::internal)??;
+                draft.keep().await?;
+            }
         }
-        let info = tokio::task::spawn_blocking(move || writer.finish()).await.map_err(Error::internal)??;
-        self.heartbeat(task).await?;
+        let (segment, mut tx) = draft.finish(writer).await?;
         let inputs: Vec<_> = run.iter().map(|r| (r.id, r.generation)).collect();
         let retired: Vec<_> = run.iter().flat_map(|r| keys::objects(&r.segment.name)).collect();
         let now = self.inner.clock.now();
-        let grace = i64::try_from(self.inner.config.seal.orphan_grace_secs).unwrap_or(600).saturating_mul(1_000_000);
-        let mut tx = self.inner.store.write().await?;
-        let due = Timestamp::clamped(now.micros().saturating_add(grace));
-        if !tx.segment_replace(project, log, &new_segment(&name, &info), &staged, &inputs, &retired, (now, due)).await? {
-            return Err(Error::internal("the segments changed while they were compacted"));
+        let due = Timestamp::clamped(now.micros().saturating_add(self.inner.grace_micros()));
+        if !tx.segment_replace(project, log, &segment, &draft.staged, &inputs, &retired, (now, due)).await? {
+            return Err(superseded("The segments changed while they were compacted."));
         }
+        draft.confirm(&mut tx).await?;
         tx.commit().await?;
         self.inner.stats.compactions.add(1);
-        self.publish_manifest(project, log).await?;
         Ok(true)
     }
 }
@@ -92,8 +90,8 @@ mod tests {
 
     fn row(first: u64, raw_bytes: u64) -> SegmentRow {
         let at = Timestamp::clamped(0);
-        let segment = NewSegment { first, last: first, version: 1, name: String::new(), raw_bytes, rows_bytes: 0, columns_bytes: 0, min_occurred: at, max_occurred: at };
-        SegmentRow { id: first, generation: 1, segment }
+        let segment = NewSegment { first, last: first, version: 1, name: String::new(), raw_bytes, rows_bytes: 0, columns_bytes: 0, min_occurred: at, max_occurred: at, max_received: at };
+        SegmentRow { id: first, generation: 1, segment, created_at: at, expired: first == 100 }
     }
 
     #[test]
@@ -108,5 +106,8 @@ mod tests {
         assert_eq!(run(&[90, 1, 1, 1, 1, 1]), Some((2, 5)));
         assert_eq!(run(&[24, 24, 24, 24, 24]), Some((1, 4)));
         assert_eq!(run(&[30, 1, 1, 30, 1, 1, 1]), None);
+        // An expired one has no rows to move.
+        let rows: Vec<_> = (97..).take(8).map(|i| row(i, 1)).collect();
+        assert_eq!(choose(&rows, 100).map(|r| (r[0].segment.first, r.len())), Some((101, 4)));
     }
 }

@@ -1,9 +1,10 @@
 //! Tiny batches into one, inside the database: a log of ten events a day must not be a thousand rows.
 
 use indelible_archive::batch;
-use indelible_model::{Error, LogKind, ProjectId, Result};
+use indelible_model::{LogKind, ProjectId, Result};
 use indelible_store::{BatchRow, NewBatch};
 
+use super::superseded;
 use crate::Service;
 
 /// Bytes of records of a batch below which it is tiny, and that a merged one has at most.
@@ -33,7 +34,7 @@ impl Service {
                     })
                     .count();
                 if run >= 2 && !self.merge(project, log, &rest[..run]).await? {
-                    return Err(Error::internal("the batches changed while they were merged"));
+                    return Err(superseded("The batches changed while they were merged."));
                 }
                 rest = &rest[run.max(1)..];
             }

@@ -5,13 +5,14 @@
 
 mod collect;
 mod compact;
+mod draft;
 mod merge;
 mod seal;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
+use indelible_model::{Error, Kind, LogKind, ProjectId, Result, Timestamp};
 use indelible_store::{Task, TaskKind};
 
 use crate::{Inner, Service, die_on_failed_sync};
@@ -22,6 +23,14 @@ const SWEEP_MICROS: i64 = 10_000_000;
 const RETRY_MICROS: i64 = 2_000_000;
 /// Wait after a failed task at most.
 const RETRY_MOST_MICROS: i64 = 60_000_000;
+
+/// How often, in a row, somebody else may have been faster.
+const OVERTAKEN: usize = 20;
+
+/// Work that came to nothing because its inputs are not what they were.
+fn superseded(what: &str) -> Error {
+    Error::new(Kind::Conflict, what)
+}
 
 /// What [`Service::seal_all`] did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +49,7 @@ pub(crate) fn start(service: &Arc<Inner>) {
         loop {
             let Some(inner) = Weak::upgrade(&weak) else { return };
             let pause = Duration::from_millis(inner.config.seal.interval_ms.max(1));
+            let wake = inner.store.wake().clone();
             let service = Service { inner };
             let worked = service.round(&mut last_sweep).await.unwrap_or_else(|error| {
                 die_on_failed_sync(&error);
@@ -48,7 +58,7 @@ pub(crate) fn start(service: &Arc<Inner>) {
             });
             drop(service);
             if !worked {
-                tokio::time::sleep(pause).await;
+                wake.wait(pause).await;
             }
         }
     });
@@ -59,18 +69,16 @@ impl Service {
     async fn round(&self, last_sweep: &mut Timestamp) -> Result<bool> {
         let now = self.inner.clock.now();
         // A clock that stepped back must not put the sweep off.
-        if now < *last_sweep || now.micros().saturating_sub(last_sweep.micros()) >= SWEEP_MICROS.min(self.lease_micros()) {
+        if now < *last_sweep || now.micros().saturating_sub(last_sweep.micros()) >= SWEEP_MICROS.min(self.inner.lease_micros()) {
             *last_sweep = now;
             self.sweep(now).await?;
         }
         self.refresh_gauges().await?;
-        let mut tx = self.inner.store.read().await?;
-        if tx.task_live().await? == 0 {
+        if !self.inner.store.glance().await?.task_waiting(now).await? {
             return Ok(false);
         }
-        drop(tx);
         let mut tx = self.inner.store.write().await?;
-        let until = Timestamp::clamped(now.micros() + self.lease_micros());
+        let until = Timestamp::clamped(now.micros() + self.inner.lease_micros());
         let Some(task) = tx.task_lease(now, until).await? else { return Ok(false) };
         tx.commit().await?;
         match self.run_task(&task).await {
@@ -91,15 +99,12 @@ impl Service {
         }
         Ok(true)
     }
-    fn lease_micros(&self) -> i64 {
-        i64::try_from(self.inner.config.seal.lease_secs).unwrap_or(60).clamp(1, 86_400) * 1_000_000
-    }
     async fn run_task(&self, task: &Task) -> Result<()> {
         match task.kind {
             TaskKind::Seal => {
                 // What came in during a seal may be enough for the next one, and nobody can enqueue it meanwhile.
                 while self.seal_log(task.project, task.log, Some(task)).await? {
-                    let head = self.inner.store.read().await?.log_head(task.project, task.log).await?;
+                    let head = self.inner.store.glance().await?.log_head(task.project, task.log).await?;
                     if head.is_none_or(|h| h.hot_bytes < self.inner.config.seal.seal_bytes) {
                         break;
                     }
@@ -108,24 +113,23 @@ impl Service {
             }
             TaskKind::Compact => {
                 while self.compact_log(task.project, task.log, Some(task)).await? {}
-                // Again, in case that a crash came between a commit and its manifest.
-                self.publish_manifest(task.project, task.log).await
+                self.publish_manifest(task.project, task.log).await?;
+                self.heartbeat(task).await
             }
             TaskKind::Merge => self.merge_log(task.project, task.log).await,
         }
     }
-    /// Prolongs a task's lease; an error if it was lost, so that the work is dropped before it commits anything.
-    async fn heartbeat(&self, task: Option<&Task>) -> Result<()> {
-        let Some(task) = task else { return Ok(()) };
+    /// Prolongs a task's lease. If it was lost, the manifest just written may be older than another's: it is written anew.
+    async fn heartbeat(&self, task: &Task) -> Result<()> {
+        let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
-        let until = Timestamp::clamped(self.inner.clock.now().micros() + self.lease_micros());
-        if !tx.task_heartbeat(task, until).await? {
-            return Err(Error::internal("the task's lease was lost"));
+        if !tx.task_heartbeat(task, Timestamp::clamped(now.micros() + self.inner.lease_micros())).await? {
+            tx.task_enqueue(task.project, task.log, task.kind, now).await?;
         }
         tx.commit().await
     }
     async fn refresh_gauges(&self) -> Result<()> {
-        let mut tx = self.inner.store.read().await?;
+        let mut tx = self.inner.store.glance().await?;
         let (events, bytes) = tx.log_hot_totals().await?;
         let (segments, sealed) = tx.segment_totals().await?;
         self.inner.stats.hot_events.set(events);
@@ -138,17 +142,37 @@ impl Service {
     /// Seals and compacts everything now, whatever the thresholds say.
     pub async fn seal_all(&self) -> Result<SealReport> {
         let mut report = SealReport::default();
-        let logs: Vec<(ProjectId, LogKind)> = self.inner.store.read().await?.log_list().await?.into_iter().map(|l| (l.project, l.kind)).collect();
+        let logs: Vec<(ProjectId, LogKind)> = self.inner.store.glance().await?.log_list().await?.into_iter().map(|l| (l.project, l.kind)).collect();
         for (project, log) in logs {
-            while self.seal_log(project, log, None).await? {
+            while self.unless_overtaken(async || self.seal_log(project, log, None).await).await? {
                 report.seals += 1;
             }
-            while self.compact_log(project, log, None).await? {
+            while self.unless_overtaken(async || self.compact_log(project, log, None).await).await? {
                 report.compactions += 1;
             }
+            self.publish_manifest(project, log).await?;
         }
         self.refresh_gauges().await?;
         Ok(report)
+    }
+    /// Tries again what a server that runs on the same store did at the same time.
+    async fn unless_overtaken(&self, mut work: impl AsyncFnMut() -> Result<bool>) -> Result<bool> {
+        for _ in 0..OVERTAKEN {
+            match work().await {
+                Err(e) if matches!(e.kind(), Kind::Conflict | Kind::Gone) => {}
+                done => return done,
+            }
+        }
+        work().await
+    }
+}
+
+impl Inner {
+    fn lease_micros(&self) -> i64 {
+        i64::try_from(self.config.seal.lease_secs).unwrap_or(60).clamp(1, 86_400) * 1_000_000
+    }
+    fn grace_micros(&self) -> i64 {
+        i64::try_from(self.config.seal.orphan_grace_secs).unwrap_or(600).saturating_mul(1_000_000)
     }
 }
 

@@ -5,6 +5,7 @@
 //! gets nothing from it goes on with one small unit at a time.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ use indelible_model::{Error, Kind, Result};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-use super::Reader;
-use super::scan::Scan;
+use super::scan::{Scan, positions};
+use super::{RETRIES, Reader, not_gone};
 use crate::Service;
 use crate::budget::Reservation;
 use crate::caller::{Caller, CanExport};
@@ -154,7 +155,12 @@ pub struct Export {
     back: bool,
     snapshot: u64,
     remaining: u64,
-    ahead: VecDeque<JoinHandle<Result<Piece>>>,
+    /// Pieces in the making, each with its positions.
+    ahead: VecDeque<(Range<u64>, JoinHandle<Result<Piece>>)>,
+    /// The first piece, made before the head is given: what cannot be read at all is an error before the first byte.
+    first: Option<Piece>,
+    /// How often what was read may yet be superseded meanwhile.
+    retries: usize,
     scanned: usize,
     rows: u64,
     state: State,
@@ -202,6 +208,8 @@ impl Service {
             remaining: query.limit.unwrap_or(u64::MAX),
             filter: Arc::new(query.filter),
             ahead: VecDeque::new(),
+            first: None,
+            retries: RETRIES,
             scanned: 0,
             rows: 0,
             state: State::Head,
@@ -258,8 +266,7 @@ impl Export {
         match self.state {
             State::Head => {
                 self.state = State::Rows;
-                // The first units are begun before the head is sent.
-                self.fill().await?;
+                self.first = self.next_piece().await?;
                 let mut out = if self.options.coding == Coding::Gzip { GZIP_HEAD.to_vec() } else { Vec::new() };
                 let head = self.format.head();
                 out.extend(self.code(head)?);
@@ -297,21 +304,23 @@ impl Export {
         if Instant::now() > self.deadline {
             return Err(Error::new(Kind::Unavailable(1), "The export took longer than a read may take (max_read_secs)."));
         }
-        self.fill().await?;
-        let Some(job) = self.ahead.pop_front() else {
+        let next = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.next_piece().await?,
+        };
+        let Some(mut piece) = next else {
             self.state = State::Scanned;
             return Ok(Vec::new());
         };
-        let mut piece = job.await.map_err(Error::internal)??;
         if piece.rows as u64 > self.remaining {
             // More than is left of the limit: do this unit again for the rest only.
             let unit = piece.unit.take().ok_or_else(|| Error::internal("a unit was not kept for the limit"))?;
-            piece = self.job(unit, self.remaining, FIRST_BYTES, None).await.map_err(Error::internal)??;
+            piece = self.job(unit, self.remaining, FIRST_BYTES, None).await.map_err(Error::internal)?.map_err(not_gone)?;
         }
         self.remaining -= piece.rows as u64;
         self.room = piece._room.take();
         if self.remaining == 0 {
-            self.ahead.drain(..).for_each(|job| job.abort());
+            self.ahead.drain(..).for_each(|(_, job)| job.abort());
             self.state = State::Scanned;
         }
         if piece.rows == 0 {
@@ -342,10 +351,32 @@ impl Export {
         }
         Ok(out)
     }
+    /// The next piece; `None` at the end. What was superseded under a slow reader is looked up anew.
+    async fn next_piece(&mut self) -> Result<Option<Piece>> {
+        loop {
+            if let Err(e) = self.fill().await
+                && self.ahead.is_empty()
+            {
+                return Err(e);
+            }
+            let Some((positions, job)) = self.ahead.pop_front() else { return Ok(None) };
+            match job.await.map_err(Error::internal)? {
+                Err(e) if self.reader.anew(&mut self.retries, &e) => {
+                    self.ahead.drain(..).for_each(|(_, job)| job.abort());
+                    self.scan.rewind(&positions);
+                }
+                Err(e) => return Err(not_gone(e)),
+                Ok(piece) => {
+                    self.retries = RETRIES;
+                    return Ok(Some(piece));
+                }
+            }
+        }
+    }
     /// Keeps enough units in the making.
     async fn fill(&mut self) -> Result<()> {
         let most = if self.scanned < 2 * MOST_BYTES { 2 } else { self.reader.shared.worker_count + 1 };
-        while self.state == State::Rows && self.ahead.len() < most {
+        while self.ahead.len() < most {
             let sparse = !self.filter.is_empty() || matches!(self.format, Form::Csv { layout: Layout::Aitronos, .. });
             let mut target = (self.scanned / GROWTH).clamp(FIRST_BYTES, if sparse { MOST_BYTES_SPARSE } else { MOST_BYTES });
             let room = self.reader.shared.budget.try_reserve(target);
@@ -361,8 +392,9 @@ impl Export {
                 Source::Batch(b) => b.lines().bytes() / b.lines().len().max(1),
             };
             self.scanned += unit.rows.len() * line_bytes;
+            let positions = positions(&unit);
             let job = self.job(unit, u64::MAX, target, room);
-            self.ahead.push_back(job);
+            self.ahead.push_back((positions, job));
         }
         Ok(())
     }
@@ -398,7 +430,7 @@ impl Export {
 
 impl Drop for Export {
     fn drop(&mut self) {
-        self.ahead.iter().for_each(JoinHandle::abort);
+        self.ahead.iter().for_each(|(_, job)| job.abort());
     }
 }
 

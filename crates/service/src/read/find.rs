@@ -3,7 +3,7 @@
 use indelible_archive::batch::Envelope;
 use indelible_model::{Error, EventId, LogKind, ProjectId, Result};
 
-use super::Reader;
+use super::{RETRIES, Reader, anew, not_gone};
 use crate::Service;
 use crate::caller::{Caller, CanRead};
 
@@ -14,7 +14,8 @@ impl Service {
     /// The stored line of an event, without line feed; [`indelible_model::Kind::NotFound`] if the project has no such event.
     pub async fn event(&self, caller: &Caller<CanRead>, id: EventId) -> Result<Vec<u8>> {
         for log in LogKind::ALL {
-            if let Some(position) = self.inner.reader.find(caller.project(), log, id).await? {
+            let reader = &self.inner.reader;
+            if let Some(position) = anew!(reader, reader.find(caller.project(), log, id))? {
                 let found = self.events_at(caller, log, &[position]).await?;
                 return found.into_iter().next().ok_or_else(|| Error::not_found("Event"));
             }
@@ -46,6 +47,7 @@ impl Reader {
             }
         }
         drop(tx);
+        let rows: Vec<_> = rows.into_iter().filter(|r| !r.expired).collect();
         let (mut low, mut high) = (0, rows.len());
         while low < high {
             let middle = low + (high - low) / 2;

@@ -13,8 +13,8 @@ mod verify;
 use std::sync::Arc;
 
 use indelible_archive::unit::HotBatch;
-use indelible_archive::{Objects, Segment, Selected, Source, Unit};
-use indelible_model::{Error, Filter, LogKind, ProjectId, Result};
+use indelible_archive::{Objects, Segment, SegmentFiles, Selected, Source, Unit};
+use indelible_model::{Error, Filter, Kind, LogKind, ProjectId, Result};
 use indelible_store::{BatchRow, SegmentRow, Store};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -29,6 +29,34 @@ pub use verify::Verification;
 
 /// What an open segment counts for in the cache at least.
 const SEGMENT_LEAST: usize = 256 << 10;
+
+/// Does `$once` anew while what it reads is superseded meanwhile.
+macro_rules! anew {
+    ($reader:expr, $once:expr) => {{
+        let mut left = RETRIES;
+        loop {
+            match $once.await {
+                Err(e) if $reader.anew(&mut left, &e) => {}
+                done => break done.map_err(not_gone),
+            }
+        }
+    }};
+}
+use anew;
+
+/// How often, in a row, what holds a position may be gone because it was superseded.
+const RETRIES: usize = 20;
+
+/// What is still gone after all retries is missing.
+fn not_gone(error: Error) -> Error {
+    if error.kind() == Kind::Gone { Error::corrupt(format!("a live segment's object is missing: {error}")) } else { error }
+}
+
+/// The sizes of a segment's objects, as the manifest has them.
+pub(crate) fn files(row: &SegmentRow) -> SegmentFiles {
+    let s = &row.segment;
+    SegmentFiles { rows_bytes: s.rows_bytes, columns_bytes: s.columns_bytes, count: s.last - s.first + 1 }
+}
 
 /// A run of a segment's rows and a filter over them, as text.
 type SelectionKey = (String, Arc<str>);
@@ -97,7 +125,7 @@ impl Reader {
     }
     /// The snapshot: the head position, 0 for an empty log.
     pub(crate) async fn head(&self, project: ProjectId, log: LogKind) -> Result<u64> {
-        Ok(self.shared.store.read().await?.log_head(project, log).await?.map_or(0, |h| h.position))
+        Ok(self.shared.store.glance().await?.log_head(project, log).await?.map_or(0, |h| h.position))
     }
     /// Runs decoding or encoding on a worker thread.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -114,6 +142,15 @@ impl Reader {
         if let Some((segment, _)) = object.rsplit_once('/') {
             self.shared.segments.remove(segment);
         }
+    }
+    /// True if what failed may succeed when it looks up anew what was superseded meanwhile; `left` counts the times.
+    fn anew(&self, left: &mut usize, error: &Error) -> bool {
+        if error.kind() != Kind::Gone || *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        self.shared.segments.clear();
+        true
     }
     /// The rows of a unit that pass a filter; `text` is the filter as text.
     async fn select(&self, unit: Unit, filter: Arc<Filter>, text: Arc<str>) -> Result<(Unit, Arc<Selected>)> {
@@ -143,8 +180,8 @@ impl Reader {
         if let Some(open) = self.shared.segments.get(name) {
             return Ok(open);
         }
-        let (objects, wanted) = (self.shared.objects.clone(), name.clone());
-        let open = Arc::new(tokio::task::spawn_blocking(move || Segment::open(&objects, &wanted)).await.map_err(Error::internal)??);
+        let (objects, wanted, files) = (self.shared.objects.clone(), name.clone(), files(row));
+        let open = Arc::new(tokio::task::spawn_blocking(move || Segment::open(&objects, &wanted, &files)).await.map_err(Error::internal)??);
         if open.first() != row.segment.first || open.count() as u64 != row.segment.last - row.segment.first + 1 {
             return Err(Error::corrupt(format!("{name} does not hold the positions of the manifest")));
         }

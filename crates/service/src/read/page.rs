@@ -8,7 +8,7 @@ use indelible_model::query::{Order, Query};
 use indelible_model::{Error, Filter, LogKind, ProjectId, Result};
 use tokio::task::JoinHandle;
 
-use super::Reader;
+use super::{RETRIES, Reader, anew, not_gone};
 use super::scan::Scan;
 use crate::Service;
 use crate::caller::{Caller, CanRead};
@@ -78,11 +78,14 @@ impl Drop for Selection {
 impl Service {
     /// The events of a query after `skip`, up to `limit` (at most a thousand).
     pub async fn page(&self, caller: &Caller<CanRead>, query: Query) -> Result<Page> {
+        anew!(self.inner.reader, self.page_once(caller, &query))
+    }
+    async fn page_once(&self, caller: &Caller<CanRead>, query: &Query) -> Result<Page> {
         let head = self.inner.reader.head(caller.project(), query.log).await?;
         let limit = usize::try_from(query.limit.unwrap_or(PAGE_EVENTS).min(PAGE_EVENTS)).map_err(Error::internal)?;
         let back = query.order == Order::Descending;
         let mut skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
-        let mut selection = Selection::new(&self.inner.reader, caller.project(), &query, head);
+        let mut selection = Selection::new(&self.inner.reader, caller.project(), query, head);
         let mut jobs = Vec::new();
         let (mut taken, mut page) = (0, Page::default());
         while let Some((unit, selected)) = selection.next().await? {
@@ -121,11 +124,15 @@ impl Service {
 
     /// How many events match, whatever skip and limit say.
     pub async fn count<P>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
+        anew!(self.inner.reader, self.count_once(caller, query))
+    }
+    async fn count_once<P>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
         let head = self.inner.reader.head(caller.project(), query.log).await?;
         let all = Query { order: Order::Ascending, ..query.clone() };
         if all.filter.is_empty() {
             let end = all.before.map_or(head, |b| head.min(b.saturating_sub(1)));
-            return Ok(end.saturating_sub(all.after));
+            let expired = self.expired(caller.project(), query.log, all.after + 1, end).await?;
+            return Ok(end.saturating_sub(all.after) - expired);
         }
         let mut selection = Selection::new(&self.inner.reader, caller.project(), &all, head);
         let mut total = 0;
@@ -135,8 +142,20 @@ impl Service {
         Ok(total)
     }
 
+    /// Positions of `from..=to` whose rows retention took.
+    async fn expired(&self, project: ProjectId, log: LogKind, from: u64, to: u64) -> Result<u64> {
+        if self.inner.store.glance().await?.expired_events(project, log).await? == 0 || from > to {
+            return Ok(0);
+        }
+        let rows = self.inner.store.glance().await?.segment_range(project, log, from, to, false, u32::MAX).await?;
+        Ok(rows.iter().filter(|r| r.expired).map(|r| r.segment.last.min(to) + 1 - r.segment.first.max(from)).sum())
+    }
+
     /// Stored lines of positions, without line feeds, in the order asked for.
     pub async fn events_at<P>(&self, caller: &Caller<P>, log: LogKind, positions: &[u64]) -> Result<Vec<Vec<u8>>> {
+        anew!(self.inner.reader, self.events_at_once(caller, log, positions))
+    }
+    async fn events_at_once<P>(&self, caller: &Caller<P>, log: LogKind, positions: &[u64]) -> Result<Vec<Vec<u8>>> {
         let head = self.inner.reader.head(caller.project(), log).await?;
         let mut out = Vec::with_capacity(positions.len());
         for position in positions {

@@ -8,12 +8,15 @@ use indelible_archive::{Segment, Source, Unit};
 use indelible_model::query::{Filter, Order, Query};
 use indelible_model::{Error, Kind, LogKind, ProjectId, Result};
 
-use super::Reader;
+use super::{RETRIES, Reader, not_gone};
 
 /// Batches that are looked up at once: a slow reader keeps them decoded.
 const BATCHES: u32 = 1;
-/// How often a file may be gone because it was compacted, in a row.
-const RETRIES: usize = 20;
+
+/// The positions of a unit.
+pub(super) fn positions(unit: &Unit) -> Range<u64> {
+    unit.position(unit.rows.start)..unit.position(unit.rows.end)
+}
 
 /// The rest of a scan.
 pub(super) struct Scan {
@@ -23,7 +26,7 @@ pub(super) struct Scan {
     /// Positions that are left.
     left: Range<u64>,
     back: bool,
-    /// Times outside of which a segment need not be opened.
+    /// Times outside of which a segment need not be opened. Expired ones never are: their rows are gone.
     filter: Arc<Filter>,
     segment: Option<(Arc<Segment>, Range<usize>)>,
     batches: VecDeque<Unit>,
@@ -70,15 +73,23 @@ impl Scan {
     }
     /// Finds what holds the next position: a segment, or batches.
     async fn resolve(&mut self) -> Result<()> {
-        let mut gone = None;
-        for _ in 0..RETRIES {
+        let mut left = RETRIES;
+        loop {
             match self.look().await {
-                Err(e) if e.kind() == Kind::NotFound => gone = Some(e),
-                other => return other,
+                Err(e) if e.kind() == Kind::Gone && left > 0 => left -= 1,
+                other => return other.map_err(not_gone),
             }
         }
-        let missing = gone.map(|e| e.to_string()).unwrap_or_default();
-        Err(Error::corrupt(format!("a live segment's file is missing: {missing}")))
+    }
+    /// Goes back to before a unit that this scan gave, and looks up anew what holds it.
+    pub(super) fn rewind(&mut self, unit: &Range<u64>) {
+        self.segment = None;
+        self.batches.clear();
+        if self.back {
+            self.left.end = unit.end;
+        } else {
+            self.left.start = unit.start;
+        }
     }
     async fn look(&mut self) -> Result<()> {
         let (from, to) = (self.left.start, self.left.end - 1);
@@ -90,7 +101,7 @@ impl Scan {
             let s = &row.segment;
             let early = self.filter.from.is_some_and(|from| s.max_occurred < from);
             let late = self.filter.to.is_some_and(|to| s.min_occurred > to);
-            if early || late {
+            if early || late || row.expired {
                 if self.back {
                     self.left.end = s.first.max(from)
                 } else {

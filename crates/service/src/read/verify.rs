@@ -1,15 +1,18 @@
-//! Recomputes a log's chain from what is stored.
+//! Recomputes a log's chain from what is stored. Where retention took rows, their hashes, which stay, carry the chain on.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use indelible_archive::segment::hashes_last;
 use indelible_archive::{Selected, Unit};
 use indelible_model::line::Line;
 use indelible_model::query::Query;
-use indelible_model::{Error, EventId, LogKind, ProjectId, Result};
+use indelible_model::{Error, EventId, Kind, LogKind, ProjectId, Result};
 use indelible_proof::{Chain, genesis};
+use tokio::task::JoinHandle;
 
-use super::Reader;
-use super::scan::Scan;
+use super::scan::{Scan, positions};
+use super::{RETRIES, Reader, not_gone};
 use crate::Service;
 use crate::caller::{Caller, CanVerify};
 
@@ -64,39 +67,52 @@ fn check(unit: &Unit) -> Result<Part> {
     Ok(part)
 }
 
+/// Parts in the making, each with its positions.
+type Ahead = VecDeque<(Range<u64>, JoinHandle<Result<Part>>)>;
+
 impl Reader {
     pub(crate) async fn verify(&self, project: ProjectId, log: LogKind, mut progress: impl FnMut(u64)) -> Result<Verification> {
-        let head = self.shared.store.read().await?.log_head(project, log).await?;
+        let head = self.shared.store.glance().await?.log_head(project, log).await?;
         let mut out = Verification { valid: true, ..Verification::default() };
         let Some(head) = head else { return Ok(out) };
         let mut scan = Scan::new(self.clone(), project, &Query::all(log), head.position);
         let mut expected = (1, genesis(project, log));
-        let mut ahead: VecDeque<tokio::task::JoinHandle<Result<Part>>> = VecDeque::new();
-        let mut ended = false;
+        let mut ahead = Ahead::new();
+        let (mut ended, mut retries) = (false, RETRIES);
         loop {
             while !ended && ahead.len() <= self.shared.worker_count {
                 match scan.next(UNIT_BYTES).await {
                     Ok(Some(unit)) => {
-                        let reader = self.clone();
-                        ahead.push_back(tokio::spawn(async move { reader.work(move || check(&unit)).await }));
+                        let (reader, positions) = (self.clone(), positions(&unit));
+                        ahead.push_back((positions, tokio::spawn(async move { reader.work(move || check(&unit)).await })));
                     }
                     Ok(None) => ended = true,
                     Err(e) => {
                         ended = true;
-                        ahead.push_back(tokio::spawn(async move { Err(e) }));
+                        ahead.push_back((0..0, tokio::spawn(async move { Err(e) })));
                     }
                 }
             }
-            let Some(job) = ahead.pop_front() else { break };
+            let Some((positions, job)) = ahead.pop_front() else { break };
             let part = match job.await.map_err(Error::internal)? {
                 Ok(part) => part,
-                Err(e) if e.kind() == indelible_model::Kind::Corrupt => {
-                    return Ok(Verification { valid: false, reason: Some(e.to_string()), ..out });
+                Err(e) if self.anew(&mut retries, &e) => {
+                    ahead.drain(..).for_each(|(_, job)| job.abort());
+                    scan.rewind(&positions);
+                    ended = false;
+                    continue;
+                }
+                Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::Gone) => {
+                    return Ok(Verification { valid: false, reason: Some(not_gone(e).to_string()), ..out });
                 }
                 Err(e) => return Err(e),
             };
+            retries = RETRIES;
             if let Some((position, id, previous)) = part.first {
                 out.first_event.get_or_insert(id);
+                if position > expected.0 && let Some(hash) = self.expired_hash(project, log, expected.0, position - 1).await? {
+                    expected = (position, hash);
+                }
                 if (position, previous) != expected {
                     let reason = format!("The event at position {position} does not continue the chain at position {}.", expected.0 - 1);
                     return Ok(Verification { valid: false, broken_at: Some(id), reason: Some(reason), ..out });
@@ -112,10 +128,27 @@ impl Reader {
             }
             progress(out.events_checked);
         }
+        if expected.0 <= head.position && let Some(hash) = self.expired_hash(project, log, expected.0, head.position).await? {
+            expected = (head.position + 1, hash);
+        }
         if expected != (head.position + 1, head.hash) {
             return Ok(Verification { valid: false, reason: Some("The last event does not have the hash that the log's head states.".into()), ..out });
         }
         Ok(out)
+    }
+    /// The hash at `to` if the rows of all positions of `from..=to` are expired: hashes stay.
+    async fn expired_hash(&self, project: ProjectId, log: LogKind, from: u64, to: u64) -> Result<Option<[u8; 32]>> {
+        let rows = self.shared.store.glance().await?.segment_range(project, log, from, to, false, u32::MAX).await?;
+        let mut next = from;
+        for row in &rows {
+            if !row.expired || row.segment.first != next {
+                return Ok(None);
+            }
+            next = row.segment.last + 1;
+        }
+        let Some(last) = rows.last().filter(|_| next == to + 1) else { return Ok(None) };
+        let (objects, name, count) = (self.shared.objects.clone(), last.segment.name.clone(), last.segment.last + 1 - last.segment.first);
+        tokio::task::spawn_blocking(move || hashes_last(&objects, &name, count)).await.map_err(Error::internal)?.map(Some)
     }
 }
 

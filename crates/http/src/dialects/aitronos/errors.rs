@@ -40,7 +40,7 @@ fn told(kind: Kind, note: Note) -> Told {
         Kind::Unsupported => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "validation_error"),
         Kind::Unavailable(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "server_error"),
         Kind::StorageFull(_) => plain(StatusCode::INSUFFICIENT_STORAGE, "STORAGE_FULL", "server_error"),
-        Kind::SyncFailed | Kind::Corrupt | Kind::Internal => plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "server_error"),
+        Kind::SyncFailed | Kind::Corrupt | Kind::Gone | Kind::Internal => plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "server_error"),
     }
 }
 

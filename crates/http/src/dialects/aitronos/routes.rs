@@ -81,7 +81,7 @@ async fn export(
     let counted = Query { before: Some(export.snapshot().saturating_add(1)), ..query };
     let total = app.service.count(&who.caller, &counted).await?;
     let truncated = counted.limit.is_some_and(|limit| total > limit);
-    let mut response = stream::respond(export, head, &request);
+    let mut response = stream::respond(export, head, &request).await?;
     response.headers_mut().insert(TOTAL, HeaderValue::from(total));
     if truncated {
         response.headers_mut().insert(TRUNCATED, HeaderValue::from_static("true"));

@@ -24,7 +24,7 @@ fn status(kind: Kind, note: Note) -> (StatusCode, &'static str) {
         Kind::Unsupported => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         Kind::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Kind::StorageFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
-        Kind::SyncFailed | Kind::Corrupt | Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+        Kind::SyncFailed | Kind::Corrupt | Kind::Gone | Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     }
 }
 

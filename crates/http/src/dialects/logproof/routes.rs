@@ -139,7 +139,7 @@ async fn export(
     let stem = format!("events-export-{}", disposition::second(app.service.clock().now()));
     let head = Head { media: wanted.kind.media(), disposition: disposition::attachment(&stem, wanted.kind.name()), options: wanted.options };
     let export = app.service.export(&who.caller, wanted.query, wanted.kind.format(), wanted.options).await?;
-    Ok(stream::respond(export, head, &request))
+    Ok(stream::respond(export, head, &request).await?)
 }
 
 /// Verify a log
