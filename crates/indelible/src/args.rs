@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, export, import, key, project, seal, serve, verify};
+use crate::commands::{archive, copy, doctor, export, import, key, migrate, project, seal, serve, verify};
 
 /// An audit-log server: events go in durably, stay provably unaltered, and come out again.
 #[derive(Debug, Parser)]
@@ -18,7 +18,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The commands. All but `serve` and `openapi` work on the data directory, whether or not a server runs on it.
+/// The commands. All but `serve` and `openapi` work on the store itself, whether or not servers run on it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server
@@ -45,6 +45,21 @@ pub(crate) enum Command {
     /// Move what is in the hot tails into segments now, and compact
     #[command(after_help = seal::EXAMPLES)]
     Seal(seal::Seal),
+    /// List the objects that hold the sealed events now
+    #[command(subcommand, after_help = archive::EXAMPLES)]
+    Archive(archive::Archive),
+    /// Copy the store into a directory, while servers may go on
+    #[command(after_help = copy::BACKUP)]
+    Backup(copy::Backup),
+    /// Copy a backup into a new store
+    #[command(after_help = copy::RESTORE)]
+    Restore(copy::Restore),
+    /// Copy the store into another one: from one machine to a cluster, or back
+    #[command(after_help = copy::COPY)]
+    Copy(copy::Copy),
+    /// Bring the database's schema up to date
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(migrate::Migrate),
     /// Print the OpenAPI description of the server
     Openapi,
 }

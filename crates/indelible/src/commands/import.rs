@@ -108,8 +108,10 @@ fn with_input(import: &Import) -> Result<(Vec<PathBuf>, Option<Draft>), Failure>
         1 => {}
         _ => return Err(Failure::usage("Standard input can be read once only.").then("Give `-` once.")),
     }
-    let place = Settings::load(&AllFlags::from(&import.store))?.service.data_dir.join("standard-input");
+    let dir = Settings::load(&AllFlags::from(&import.store))?.data_dir;
+    let place = dir.join("standard-input");
     let failed = |e: io::Error| Failure::new(format!("Standard input cannot be put down beside {}: {e}.", place.display())).then("Make room there, or name a file instead of `-`.");
+    fs::create_dir_all(&dir).map_err(failed)?;
     let mut draft = Draft::new(&place).map_err(failed)?;
     io::copy(&mut io::stdin().lock(), &mut draft).map_err(failed)?;
     draft.flush().map_err(failed)?;

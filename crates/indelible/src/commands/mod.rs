@@ -1,9 +1,12 @@
 //! One module a command, and what they share: opening the store and running to the end or to a signal.
 
+pub(crate) mod archive;
+pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod key;
+pub(crate) mod migrate;
 pub(crate) mod project;
 pub(crate) mod seal;
 pub(crate) mod serve;
@@ -16,8 +19,8 @@ mod signals;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indelible_model::{Clock, Ids, LogKind};
-use indelible_service::{Caller, Grant, Permission, Service};
+use indelible_model::{Clock, Error, Ids, Kind, LogKind};
+use indelible_service::{Caller, Config, Database, Grant, Permission, Service};
 use tokio::runtime::Builder;
 
 use crate::args::Command;
@@ -56,6 +59,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Project(project) => on_store(project.store(), project.need(), async |service| project::run(&project, service).await),
         Command::Doctor(doctor) => on_store(&doctor.store, Need::Store, doctor::run),
         Command::Seal(seal) => on_store(&seal.store, Need::Store, seal::run),
+        Command::Archive(archive) => on_store(archive.store(), Need::Store, async |service| archive::run(&archive, service).await),
+        Command::Backup(backup) => copy::backup(&backup),
+        Command::Restore(restore) => copy::restore(&restore),
+        Command::Copy(copy) => copy::copy(&copy),
+        Command::Migrate(migrate) => migrate::run(&migrate),
         Command::Openapi => out::line(indelible_http::openapi_json()).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -64,21 +72,34 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
 fn on_store(flags: &StoreFlags, need: Need, command: impl AsyncFnOnce(&Service) -> Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
     let settings = Settings::load(&AllFlags::from(flags))?;
     log::start(&settings, "warn")?;
-    let data_dir = &settings.service.data_dir;
-    if need == Need::Store && !data_dir.is_dir() {
-        return Err(Failure::new(format!("There is no store at {}.", data_dir.display())).then("Name its directory with --data-dir or INDELIBLE_DATA_DIR."));
+    if need == Need::Store {
+        check_there(&settings)?;
     }
+    until_done(&settings, async {
+        let service = open(&settings).await?;
+        if need == Need::StoreOrNew {
+            first_start(&service, &settings).await?;
+        }
+        let done = command(&service).await;
+        service.drain().await;
+        done
+    })
+}
+
+/// Fails if the store is a file that is not there.
+fn check_there(settings: &Settings) -> Result<(), Failure> {
+    match &settings.service.database {
+        Database::File(file) if !file.is_file() => {
+            Err(Failure::new(format!("There is no store at {}.", settings.data_dir.display())).then("Name its directory with --data-dir or INDELIBLE_DATA_DIR."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs `work` until it ends or a signal comes.
+fn until_done(settings: &Settings, work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     run_to_end(settings.service.workers, async {
         let mut signals = signals::Signals::new()?;
-        let work = async {
-            let service = open(&settings).await?;
-            if need == Need::StoreOrNew {
-                first_start(&service, &settings).await?;
-            }
-            let done = command(&service).await;
-            service.drain().await;
-            done
-        };
         tokio::select! {
             done = work => done,
             () = signals.next() => Err(Failure::coded(INTERRUPTED, "Interrupted.").then("What was confirmed is stored; run it again to go on.")),
@@ -96,11 +117,28 @@ fn run_to_end(workers: usize, work: impl Future<Output = Result<ExitCode, Failur
 
 /// Opens the store, and makes it if it is missing.
 async fn open(settings: &Settings) -> Result<Service, Failure> {
-    Service::open(settings.service.clone(), Clock::System, Ids::System).await.map_err(|e| {
-        let place = settings.service.data_dir.display();
-        Failure::new(format!("The store at {place} cannot be opened: {e}"))
-            .then("Check that the directory may be written and that its disk has room, or name another with --data-dir.")
-    })
+    Service::open(settings.service.clone(), Clock::System, Ids::System).await.map_err(|e| unopened(&settings.service, &e))
+}
+
+/// A store that cannot be opened, and what to look at.
+fn unopened(config: &Config, error: &Error) -> Failure {
+    let what = Failure::new(format!("The store at {} cannot be opened: {error}", place(config)));
+    match (&config.database, error.kind()) {
+        (_, Kind::Conflict) => what,
+        (Database::File(_), _) => what.then("Check that the directory may be written and that its disk has room, or name another with --data-dir."),
+        (Database::Server { .. }, _) => what.then("Check that PostgreSQL runs at INDELIBLE_DATABASE_URL and lets this user in."),
+    }
+}
+
+/// Where a store is, without secrets.
+fn place(config: &Config) -> String {
+    match &config.database {
+        Database::File(file) => file.parent().unwrap_or(file).display().to_string(),
+        Database::Server { url, .. } => {
+            let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+            format!("postgres://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        }
+    }
 }
 
 /// Makes the first project and its key on a store without projects, and prints them. Gives the key if it was made here.

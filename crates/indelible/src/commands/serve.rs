@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::signals::Signals;
-use super::{demo, first_start, open, run_to_end};
+use super::{demo, first_start, open, place, run_to_end};
 use crate::config::flags::{AllFlags, without_flag};
 use crate::config::settings::Settings;
 use crate::failure::Failure;
@@ -57,6 +57,7 @@ async fn until_signal(serve: &Serve, settings: &Settings) -> Result<ExitCode, Fa
     let listener = bind(&settings.listen).await?;
     let address = listener.local_addr().map_err(|e| unbound(&settings.listen, &e))?;
     let service = open(settings).await?;
+    service.probe_objects().await.map_err(|e| Failure::new(format!("The objects' place cannot be used: {e}")).then("Check INDELIBLE_OBJECTS_URL, INDELIBLE_S3_ENDPOINT and the credentials."))?;
     let url = url(address);
     out::line(format_args!("url      {url}"))?;
     let key = first_start(&service, settings).await?;
@@ -70,7 +71,7 @@ async fn until_signal(serve: &Serve, settings: &Settings) -> Result<ExitCode, Fa
     if empty && !serve.demo {
         offer_demo(&service)?;
     }
-    tracing::info!(%address, data_dir = %settings.service.data_dir.display(), "listening");
+    tracing::info!(%address, store = place(&settings.service), "listening");
 
     let (stop, stopped) = oneshot::channel::<()>();
     let router = indelible_http::router(service.clone(), settings.http.clone());

@@ -76,6 +76,7 @@ fn heading(section: &'static str) -> &'static str {
     match section {
         "log" => "Logs",
         "limits" => "Limits on what comes in",
+        "cluster" => "Cluster",
         "storage" => "Storage and background work",
         "memory" => "Memory",
         _ => "Server",

@@ -11,6 +11,12 @@ pub(crate) enum Accepts {
     Secret,
     /// A log filter.
     Text,
+    /// Any text, or none.
+    Optional,
+    /// `postgres://...`, which may hold a password and must not be shown; or nothing.
+    DatabaseUrl,
+    /// `s3://BUCKET/PREFIX` or `file:///PATH`, or nothing.
+    ObjectsUrl,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A whole number in this range.
@@ -53,6 +59,8 @@ impl Accepts {
             Self::Path => "PATH",
             Self::Secret => "KEY",
             Self::Text => "FILTER",
+            Self::Optional => "TEXT",
+            Self::DatabaseUrl | Self::ObjectsUrl => "URL",
             Self::Word(_) => "WORD",
             Self::Count(..) => "N",
             Self::Size(..) => "SIZE",
@@ -76,7 +84,7 @@ macro_rules! settings {
 settings! {
     "server" {
         "listen" Some("listen"), Accepts::Address, "127.0.0.1:8700", "Where the server listens. Port 0 takes a free one; the URL printed at the start names it.";
-        "data_dir" Some("data-dir"), Accepts::Path, "./data", "The directory that holds everything. It is made if it is missing.";
+        "data_dir" Some("data-dir"), Accepts::Path, "./data", "The directory that holds everything that is not elsewhere by database_url and objects_url. It is made if it is missing.";
         "bootstrap_key" None, Accepts::Secret, "", "On a store without projects: make project `default` with this key (lp_sk_...), all scopes, instead of a random one.";
         "drain_time" Some("drain-time"), Accepts::Time(0, 30), "30s", "How long requests in flight may go on after SIGTERM or SIGINT.";
         "max_read_time" Some("max-read-time"), Accepts::Time(1, 30 * DAY), "24h", "How long one export or other read may take.";
@@ -100,18 +108,28 @@ settings! {
         "search_bytes" Some("search-bytes"), Accepts::Size(1, MIB), "1KiB", "Bytes of a search term.";
         "aitronos_export_rows" Some("aitronos-export-rows"), Accepts::Count(1, 10_000_000), "10000", "Rows of an Aitronos export without limit=none; the newest are given.";
     }
+    "cluster" {
+        "database_url" None, Accepts::DatabaseUrl, "", "PostgreSQL instead of the file indelible.db in data_dir: postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full.";
+        "database_connections" Some("database-connections"), Accepts::Count(3, 1000), "10", "Connections of one node to PostgreSQL.";
+        "auto_migrate" Some("auto-migrate"), Accepts::Word(&["yes", "no"]), "yes", "Bring the schema up to date at the start; with no, a start on an old schema is refused, and indelible migrate brings it up to date.";
+        "objects_url" Some("objects-url"), Accepts::ObjectsUrl, "", "Where segments are kept instead of the directory objects in data_dir: s3://BUCKET/PREFIX or file:///PATH. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a web identity, the container or the machine.";
+        "s3_endpoint" Some("s3-endpoint"), Accepts::Optional, "", "The S3 service's URL where it is not Amazon's; http:// is accepted here only.";
+        "s3_region" Some("s3-region"), Accepts::Text, "us-east-1", "The bucket's region.";
+        "s3_path_style" Some("s3-path-style"), Accepts::Word(&["auto", "yes", "no"]), "auto", "Whether the bucket stands in the URL's path instead of its host name; auto: yes where s3_endpoint is set.";
+    }
     "storage" {
         "seal_bytes" Some("seal-bytes"), Accepts::Size(KIB, 4 * GIB), "64MiB", "Seal the hot tail of a log into a segment when it is larger than this.";
         "seal_age" Some("seal-age"), Accepts::Time(1, 3650 * DAY), "30d", "Seal a hot tail that is older than this, whatever its size.";
         "segment_bytes" Some("segment-bytes"), Accepts::Size(KIB, 16 * GIB), "512MiB", "Compact neighbouring segments up to this size, counted in bytes of lines.";
         "merge_batches" Some("merge-batches"), Accepts::Count(2, 100_000), "64", "Merge the batches of a hot tail when there are more than this.";
         "orphan_grace" Some("orphan-grace"), Accepts::Time(0, 30 * DAY), "10m", "Delete files that no manifest names only when they are older than this.";
-        "task_interval_ms" Some("task-interval-ms"), Accepts::Count(10, 3_600_000), "1000", "How often, in milliseconds, background work looks for something to do.";
-        "task_lease" Some("task-lease"), Accepts::Time(1, DAY), "60s", "After this time without a sign of life, a task is taken over.";
+        "task_interval_ms" Some("task-interval-ms"), Accepts::Count(10, 3_600_000), "5000", "How often, in milliseconds, background work looks for something to do when nothing wakes it.";
+        "task_lease" Some("task-lease"), Accepts::Time(1, DAY), "60s", "After this time without a sign of life, a task is taken over. The clocks of nodes must not differ by more than a part of it.";
+        "hot_bytes" Some("hot-bytes"), Accepts::Size(MIB, 1 << 50), "8GiB", "Take in nothing more while the hot tails of all logs hold more than this (503): sealing does not keep up, or the object store is away. Looked at every task_interval_ms.";
     }
     "memory" {
         "ingest_budget" Some("ingest-budget"), Accepts::Size(MIB, 1024 * GIB), "128MiB", "All bodies that are being taken in may hold this much; beyond it callers are told to come back.";
         "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "48MiB", "What all exports have in the making, counted in bytes of lines; beyond it each goes on with one small unit at a time.";
-        "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "32MiB", "Decoded batches, and as much again of segment footers, kept for the next read.";
+        "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "32MiB", "Decoded batches, as much again of segment footers, and on S3 as much again of column chunks, kept for the next read.";
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod flags;
 pub(crate) mod list;
+pub(crate) mod places;
 pub(crate) mod raw;
 pub(crate) mod settings;
 

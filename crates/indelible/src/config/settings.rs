@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use indelible_http::HttpConfig;
 use indelible_model::Limits;
-use indelible_service::{Config, SealConfig};
+use indelible_service::{Config, Database, Place, SealConfig};
 
 use super::flags::AllFlags;
 use super::list::{Accepts, SETTINGS, Setting};
+use super::places::{DATABASE_FORM, OBJECTS_FORM, S3Access, database, is_database, is_objects};
 use super::raw::{Given, RawConfig};
 use crate::failure::Failure;
 
@@ -46,6 +47,10 @@ pub(crate) enum LogFormat {
 pub(crate) struct Settings {
     /// `HOST:PORT`.
     pub(crate) listen: String,
+    /// Where what is local lies.
+    pub(crate) data_dir: PathBuf,
+    /// How S3 is spoken to.
+    pub(crate) s3: S3Access,
     /// The key of the first project, if one is given.
     pub(crate) bootstrap_key: Option<Secret>,
     /// How long requests in flight may go on after a signal.
@@ -90,13 +95,27 @@ impl Settings {
             orphan_grace_secs: get.number("orphan_grace")?,
             interval_ms: get.number("task_interval_ms")?,
             lease_secs: get.number("task_lease")?,
+            hot_bytes: get.number("hot_bytes")?,
         };
+        let data_dir = PathBuf::from(get.text("data_dir")?);
+        let s3 = S3Access {
+            endpoint: Some(get.text("s3_endpoint")?).filter(|e| !e.is_empty()),
+            region: get.text("s3_region")?,
+            path_style: match get.text("s3_path_style")?.as_str() {
+                "yes" => Some(true),
+                "no" => Some(false),
+                _ => None,
+            },
+        };
+        let connections = u32::try_from(get.number("database_connections")?).unwrap_or(u32::MAX);
         let workers = match get.size("workers")? {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
         let service = Config {
-            data_dir: PathBuf::from(get.text("data_dir")?),
+            database: database(&get.text("database_url")?, connections).unwrap_or_else(|| Database::File(data_dir.join("indelible.db"))),
+            auto_migrate: get.text("auto_migrate")? == "yes",
+            objects: s3.place(&get.text("objects_url")?).unwrap_or_else(|| Place::Directory(data_dir.join("objects"))),
             limits,
             seal,
             ingest_budget_bytes: get.size("ingest_budget")?,
@@ -117,7 +136,7 @@ impl Settings {
         let log = raw.get("log").map(|g| g.text.clone());
         let drain = Duration::from_secs(get.number("drain_time")?);
         let http = HttpConfig { aitronos_export_rows: get.number("aitronos_export_rows")? };
-        Ok(Self { listen: get.text("listen")?, bootstrap_key, drain, log, log_format, http, service })
+        Ok(Self { listen: get.text("listen")?, data_dir, s3, bootstrap_key, drain, log, log_format, http, service })
     }
 }
 
@@ -156,7 +175,7 @@ impl Reader<'_> {
 }
 
 fn refused(setting: &Setting, given: &Given, wanted: &str) -> Failure {
-    let shown = if matches!(setting.accepts, Accepts::Secret) { "the value".to_owned() } else { format!("`{}`", given.text) };
+    let shown = if matches!(setting.accepts, Accepts::Secret | Accepts::DatabaseUrl) { "the value".to_owned() } else { format!("`{}`", given.text) };
     Failure::usage(format!("{}: {shown} is not accepted.", given.place)).then(format!("Give {wanted}."))
 }
 
@@ -167,6 +186,9 @@ fn check_text(accepts: Accepts, text: &str) -> Result<(), String> {
             text.is_empty() || (text.starts_with("lp_sk_") && (20..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'))
         }
         Accepts::Word(words) => words.contains(&text),
+        Accepts::Optional => true,
+        Accepts::DatabaseUrl => text.is_empty() || is_database(text),
+        Accepts::ObjectsUrl => text.is_empty() || is_objects(text),
         _ => !text.is_empty(),
     };
     if good {
@@ -176,6 +198,8 @@ fn check_text(accepts: Accepts, text: &str) -> Result<(), String> {
         Accepts::Address => "HOST:PORT, such as 127.0.0.1:8700 or [::1]:8700".to_owned(),
         Accepts::Secret => "lp_sk_ and 14 to 194 letters, digits, `_` or `-`".to_owned(),
         Accepts::Word(words) => format!("one of {}", words.join(", ")),
+        Accepts::DatabaseUrl => DATABASE_FORM.to_owned(),
+        Accepts::ObjectsUrl => OBJECTS_FORM.to_owned(),
         _ => "a text that is not empty".to_owned(),
     })
 }

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 
 /// Settings from a file's text, environment variables and flags.
 fn settings(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, Failure> {
-    let mut raw = RawConfig::default();
+    let mut raw = RawConfig::embedded(Path::new("./data"));
     raw.file(Path::new("indelible.toml"), file)?;
     raw.environment(|name| environment.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v)))?;
     raw.flags(&AllFlags { config: None, given: flags.iter().map(|(n, v)| (*n, (*v).to_owned())).collect() });
@@ -37,7 +37,7 @@ fn names_agree_and_are_unique() {
     assert_eq!(names.len(), SETTINGS.len());
     for setting in SETTINGS {
         assert!(setting.flag.is_none_or(|f| f == setting.name.replace('_', "-")), "{}", setting.name);
-        assert_eq!(setting.flag.is_none(), matches!(setting.accepts, Accepts::Secret), "{}", setting.name);
+        assert_eq!(setting.flag.is_none(), matches!(setting.accepts, Accepts::Secret | Accepts::DatabaseUrl), "{}", setting.name);
     }
 }
 
@@ -45,11 +45,12 @@ fn names_agree_and_are_unique() {
 fn defaults_are_those_of_the_parts() {
     let given = settings("", &[], &[]).unwrap();
     assert_eq!(format!("{:?}", given.service.limits), format!("{:?}", Limits::default()));
-    assert_eq!(format!("{:?}", given.service.seal), format!("{:?}", Config::default().seal));
-    assert_eq!(format!("{:?}", given.http), format!("{:?}", HttpConfig::default()));
-    let (ours, theirs) = (given.service, Config::default());
+    assert_eq!(format!("{:?}", given.service.seal), format!("{:?}", Config::embedded(Path::new("./data")).seal));
+    assert_eq!(format!("{:?}", given.http), format!("{:?}", HttpConfig::embedded(Path::new("./data"))));
+    let (ours, theirs) = (given.service, Config::embedded(Path::new("./data")));
     assert_eq!((ours.ingest_budget_bytes, ours.read_budget_bytes, ours.cache_bytes), (theirs.ingest_budget_bytes, theirs.read_budget_bytes, theirs.cache_bytes));
-    assert_eq!((ours.data_dir, ours.max_read_secs, ours.workers), (theirs.data_dir, theirs.max_read_secs, theirs.workers));
+    assert_eq!((ours.max_read_secs, ours.workers, ours.auto_migrate), (theirs.max_read_secs, theirs.workers, theirs.auto_migrate));
+    assert_eq!(format!("{:?} {:?}", ours.database, ours.objects), format!("{:?} {:?}", theirs.database, theirs.objects));
 }
 
 #[test]
@@ -68,7 +69,9 @@ fn every_setting_has_an_effect() {
             Accepts::Address => "127.0.0.2:9".to_owned(),
             Accepts::Path => "/other".to_owned(),
             Accepts::Secret => "lp_sk_aaaaaaaaaaaaaaaa".to_owned(),
-            Accepts::Text => "debug".to_owned(),
+            Accepts::Text | Accepts::Optional => "debug".to_owned(),
+            Accepts::DatabaseUrl => "postgres://other/x".to_owned(),
+            Accepts::ObjectsUrl => "s3://other".to_owned(),
             Accepts::Word(words) => words[words.len() - 1].to_owned(),
             Accepts::Count(min, max) | Accepts::Size(min, max) | Accepts::Time(min, max) if ["event_bytes", "bulk_bytes", "body_bytes"].contains(&setting.name) => {
                 ((min + max) / 2).min(2 << 20).to_string()
@@ -76,8 +79,9 @@ fn every_setting_has_an_effect() {
             Accepts::Count(_, max) | Accepts::Size(_, max) | Accepts::Time(_, max) => (max - 1).to_string(),
         };
         let name = setting.env();
-        let changed = settings("", &[(name.as_str(), text.as_str())], &[]).unwrap();
-        let plain = settings("", &[], &[]).unwrap();
+        let server = ("INDELIBLE_DATABASE_URL", "postgres://host/x");
+        let changed = settings("", &[(name.as_str(), text.as_str()), server], &[]).unwrap();
+        let plain = settings("", &[server], &[]).unwrap();
         assert_ne!(format!("{changed:?}"), format!("{plain:?}"), "{name}={text}");
     }
 }
@@ -94,6 +98,7 @@ fn refusals_name_the_value_its_place_and_what_is_wanted() {
         (refusal("[sever]\nlisten = 'x:1'\n[limits]\nbulk_evnts = 1", &[], &[]), vec!["sever", "limits.bulk_evnts"]),
         (refusal("listen = 'x:1'", &[], &[]), vec!["unknown settings: listen", "`listen` stands under [server]"]),
         (refusal("[server]\nlisten = true", &[], &[]), vec!["server.listen must be a text or a whole number"]),
+        (refusal("", &[("INDELIBLE_OBJECTS_URL", "gs://x")], &[]), vec!["INDELIBLE_OBJECTS_URL", "`gs://x`", "s3://BUCKET"]),
         (refusal("[server", &[], &[]), vec!["indelible.toml is not TOML"]),
     ] {
         for want in wants {
@@ -103,11 +108,14 @@ fn refusals_name_the_value_its_place_and_what_is_wanted() {
 }
 
 #[test]
-fn the_bootstrap_key_is_never_shown() {
+fn secrets_are_never_shown() {
     let good = settings("", &[("INDELIBLE_BOOTSTRAP_KEY", "lp_sk_0123456789abcdef")], &[]).unwrap();
     assert_eq!(good.bootstrap_key.as_ref().map(|k| k.reveal()), Some("lp_sk_0123456789abcdef"));
     assert!(!format!("{good:?}").contains("0123456789"));
     assert!(!refusal("[server]\nbootstrap_key = 'sesame_open'", &[], &[]).contains("sesame"));
+    let good = settings("[cluster]\ndatabase_url = 'postgres://user:sesame@host/x'", &[], &[]).unwrap();
+    assert!(!format!("{good:?}").contains("sesame"), "{good:?}");
+    assert!(!refusal("[cluster]\ndatabase_url = 'mysql://user:sesame@host/x'", &[], &[]).contains("sesame"));
 }
 
 #[test]
