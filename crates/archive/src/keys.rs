@@ -45,3 +45,8 @@ pub fn objects(segment: &str) -> Vec<String> {
 pub fn manifest(project: ProjectId, log: LogKind) -> String {
     format!("project={project}/log={log}/manifest.json")
 }
+
+/// The keys of the objects that retention takes; the hashes stay.
+pub fn expired(segment: &str) -> Vec<String> {
+    [Part::Rows, Part::Columns].map(|part| object(segment, part)).to_vec()
+}

@@ -8,25 +8,35 @@
 
 pub mod batch;
 mod columns;
+mod footer;
 pub mod keys;
 pub mod objects;
 mod prune;
 pub mod rows;
 pub mod segment;
 pub mod select;
+#[cfg(test)]
+mod testing;
 pub mod unit;
 
 pub use columns::{ColumnSet, Projection};
-pub use objects::Objects;
+pub use objects::{Objects, Place, S3Place};
 pub use rows::Lines;
-pub use segment::{Segment, SegmentInfo, SegmentWriter};
+pub use segment::{Segment, SegmentFiles, SegmentInfo, SegmentWriter};
 pub use unit::{Selected, Source, Unit};
 
 use indelible_model::Error;
+use parquet::errors::ParquetError;
 
-/// An error of Arrow or Parquet over stored bytes.
-fn corrupt(what: &str) -> impl Fn(parquet::errors::ParquetError) -> Error + '_ {
-    move |e| Error::corrupt(format!("{what}: {e}"))
+/// An error of Arrow or Parquet over stored bytes; one of reading them stays what it is.
+fn corrupt(what: &str) -> impl Fn(ParquetError) -> Error + '_ {
+    move |e| match e {
+        ParquetError::External(inner) => match inner.downcast::<Error>() {
+            Ok(e) => *e,
+            Err(e) => Error::corrupt(format!("{what}: {e}")),
+        },
+        e => Error::corrupt(format!("{what}: {e}")),
+    }
 }
 
 /// A batch without rows, in the schema in which columns are read.

@@ -8,17 +8,18 @@ use indelible_model::line::Line;
 use indelible_model::{Error, EventId, Result, Timestamp};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::{KeyValue, PageIndexPolicy};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::{ColumnBuilder, ColumnSet, Projection, read_schema, stored_schema};
+use crate::columns::{ColumnBuilder, ColumnSet, Projection, stored_schema};
 use crate::keys::{Part, object};
-use crate::objects::{Object, ObjectWriter, Objects};
+use crate::objects::{Object, ObjectWriter, Objects, UploadNote, Window, write_failed};
 use crate::rows::{FRAME_BYTES, Frame, LEVEL, Lines, deflate, inflate, inflate_into, read_frames, write_frames};
-use crate::{corrupt, keys};
+use crate::{corrupt, footer, keys};
 use indelible_model::fields::Field;
 
 /// Version of the layout, in the footer and in the manifest.
@@ -27,6 +28,10 @@ pub const VERSION: u64 = 1;
 const GROUP_ROWS: usize = 16_384;
 /// Bytes of lines after which a row group is closed.
 const GROUP_BYTES: usize = 16 << 20;
+/// Bytes of a hash.
+const HASH: u64 = 32;
+/// Bytes of frames that are read at a time up to which they are kept in the cache: pages and look-ups, not exports.
+const ROWS_KEPT: u64 = 1 << 20;
 /// Rows of a data page: what a slice of a row group decodes at least.
 const PAGE_ROWS: usize = 2048;
 
@@ -52,6 +57,19 @@ pub struct SegmentInfo {
     pub min_occurred: Timestamp,
     /// Greatest `occurred_at`.
     pub max_occurred: Timestamp,
+    /// `received_at` of the last line, which is the greatest.
+    pub max_received: Timestamp,
+}
+
+/// What the manifest knows of a segment's objects, so that nobody needs to ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentFiles {
+    /// Bytes of the rows object.
+    pub rows_bytes: u64,
+    /// Bytes of the columns object.
+    pub columns_bytes: u64,
+    /// How many events.
+    pub count: u64,
 }
 
 /// Writes one segment, line by line, in order of position. Dropping it unfinished leaves nothing.
@@ -122,12 +140,12 @@ const QUICK: [Field; 12] = [
 pub(crate) const BLOOMED: [Field; 4] = [Field::ActorId, Field::TargetId, Field::SubjectId, Field::OrganizationId];
 
 impl SegmentWriter {
-    /// Begins the objects of a segment with this name.
-    pub fn create(objects: &Objects, name: &str) -> Result<Self> {
-        let columns = ArrowWriter::try_new(objects.create(&object(name, Part::Columns))?, stored_schema(), Some(properties()?)).map_err(Error::internal)?;
+    /// Begins the objects of a segment with this name. `note` is told of those that become uploads in parts.
+    pub fn create(objects: &Objects, name: &str, note: &UploadNote) -> Result<Self> {
+        let columns = ArrowWriter::try_new(objects.create(&object(name, Part::Columns), note)?, stored_schema(), Some(properties()?)).map_err(Error::internal)?;
         Ok(Self {
-            rows: objects.create(&object(name, Part::Rows))?,
-            hashes: objects.create(&object(name, Part::Hashes))?,
+            rows: objects.create(&object(name, Part::Rows), note)?,
+            hashes: objects.create(&object(name, Part::Hashes), note)?,
             columns,
             builder: ColumnBuilder::new(true),
             frame: Vec::with_capacity(FRAME_BYTES * 2),
@@ -158,6 +176,7 @@ impl SegmentWriter {
                     columns_bytes: 0,
                     min_occurred: line.occurred_at,
                     max_occurred: line.occurred_at,
+                    max_received: line.received_at,
                 });
             }
             Some(info) => {
@@ -167,10 +186,11 @@ impl SegmentWriter {
                 info.last = line.position;
                 info.min_occurred = info.min_occurred.min(line.occurred_at);
                 info.max_occurred = info.max_occurred.max(line.occurred_at);
+                info.max_received = line.received_at;
             }
         }
         self.last_hash = line.hash;
-        self.hashes.write_all(&line.hash).map_err(storage)?;
+        self.hashes.write_all(&line.hash).map_err(write_failed)?;
         self.builder.push(&line)?;
         if self.frame.is_empty() {
             self.frames.push(Frame { row: self.count, at: self.rows.written(), raw: 0 });
@@ -195,7 +215,7 @@ impl SegmentWriter {
             last.raw = u32::try_from(self.frame.len()).map_err(Error::internal)?;
             self.compressed.clear();
             deflate(&self.frame, LEVEL, &mut self.compressed)?;
-            self.rows.write_all(&self.compressed).map_err(storage)?;
+            self.rows.write_all(&self.compressed).map_err(write_failed)?;
             self.frame.clear();
         }
         Ok(())
@@ -218,30 +238,30 @@ impl SegmentWriter {
         self.columns.append_key_value_metadata(text(META_FRAMES, write_frames(&self.frames)));
         self.columns.append_key_value_metadata(text(META_PREVIOUS, indelible_model::ids::hex(&self.first_hash)));
         self.columns.append_key_value_metadata(text(META_GROUPS, info.first.to_string()));
-        let columns = self.columns.into_inner().map_err(parquet_storage)?;
+        self.columns.finish().map_err(parquet_storage)?;
         info.rows_bytes = self.rows.written();
+        let columns = self.columns.inner_mut();
         info.columns_bytes = columns.written();
-        self.hashes.finish()?;
-        self.rows.finish()?;
-        columns.finish()?;
+        self.hashes.close()?;
+        self.rows.close()?;
+        columns.close()?;
         Ok(info)
     }
 }
 
-fn storage(e: std::io::Error) -> Error {
-    match e.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::new(indelible_model::Kind::StorageFull(5), "The disk is full.").with_internal(e),
-        _ => Error::internal(e),
+impl Drop for SegmentWriter {
+    fn drop(&mut self) {
+        // Parquet's writer hands on what it holds when it is dropped; that must not become a request.
+        self.columns.inner_mut().abandon();
     }
 }
 
-fn parquet_storage(e: parquet::errors::ParquetError) -> Error {
+fn parquet_storage(e: ParquetError) -> Error {
     match e {
-        parquet::errors::ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(io) => storage(*io),
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(io) => write_failed(*io),
             Err(other) => Error::internal(other),
         },
-        e if e.to_string().contains("No space left") => Error::new(indelible_model::Kind::StorageFull(5), "The disk is full.").with_internal(e),
         e => Error::internal(e),
     }
 }
@@ -271,16 +291,14 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Opens the objects of a segment. [`indelible_model::Kind::NotFound`] if they are gone (it was superseded); anything inconsistent is corrupt.
-    pub fn open(objects: &Objects, name: &str) -> Result<Self> {
-        let part = |p| objects.get(&keys::object(name, p));
-        let (rows, columns, hashes) = (part(Part::Rows)?, part(Part::Columns)?, part(Part::Hashes)?);
-        let options = ArrowReaderOptions::new()
-            .with_skip_arrow_metadata(true)
-            .with_offset_index_policy(PageIndexPolicy::Required)
-            .with_column_index_policy(PageIndexPolicy::Skip)
-            .with_schema(read_schema());
-        let metadata = ArrowReaderMetadata::load(&columns, options).map_err(corrupt(name))?;
+    /// Opens the objects of a segment. [`indelible_model::Kind::Gone`] if they are not there (it was superseded); anything inconsistent is corrupt.
+    /// On S3 only the columns are asked for; that the others are gone shows when they are read.
+    pub fn open(objects: &Objects, name: &str, files: &SegmentFiles) -> Result<Self> {
+        let part = |p, len| objects.get(&keys::object(name, p), Some(len));
+        let rows = part(Part::Rows, files.rows_bytes)?;
+        let columns = part(Part::Columns, files.columns_bytes)?;
+        let hashes = part(Part::Hashes, files.count * HASH)?;
+        let metadata = footer::read(&columns, name)?;
         let file = metadata.metadata().file_metadata();
         let value = |key: &str| {
             let found = file.key_value_metadata().into_iter().flatten().find(|kv| kv.key == key).and_then(|kv| kv.value.clone());
@@ -301,7 +319,7 @@ impl Segment {
         }
         let rising = frames.windows(2).all(|w| w[0].row < w[1].row && w[0].at < w[1].at);
         let inside = frames.first().is_some_and(|f| f.row == 0 && f.at == 0) && frames.last().is_some_and(|f| (f.row as usize) < row && f.at < rows.len());
-        if hashes.len() != row as u64 * 32 || !rising || !inside {
+        if files.count != row as u64 || !rising || !inside {
             return Err(Error::corrupt(format!("{name}: rows and hashes do not agree")));
         }
         Ok(Self { name: name.to_owned(), rows, columns, hashes, metadata, frames, groups, first, count: row, previous_hash })
@@ -361,8 +379,9 @@ impl Segment {
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
         &self.metadata
     }
-    pub(crate) fn columns_object(&self) -> &Object {
-        &self.columns
+    /// The bytes of a row group's columns, or of their bloom filters, ready to be read.
+    pub(crate) fn columns_window(&self, ranges: &[Range<u64>]) -> Result<Window> {
+        self.columns.window(ranges)
     }
     /// Number of the frame that holds a row.
     pub(crate) fn frame_of(&self, row: usize) -> usize {
@@ -375,17 +394,36 @@ impl Segment {
     fn frame_end(&self, frame: usize) -> u64 {
         self.frames.get(frame + 1).map_or(self.rows.len(), |f| f.at)
     }
+    fn frame_bytes(&self, frames: Range<usize>) -> Range<u64> {
+        self.frames[frames.start].at..self.frame_end(frames.end - 1)
+    }
     /// The compressed bytes of a run of frames, as they lie.
     pub fn frames_raw(&self, frames: Range<usize>) -> Result<Vec<u8>> {
-        let (from, to) = (self.frames[frames.start].at, self.frame_end(frames.end - 1));
-        self.rows.read(from, usize::try_from(to.saturating_sub(from)).map_err(Error::internal)?)
+        let bytes = self.frame_bytes(frames.clone());
+        let len = usize::try_from(bytes.end.saturating_sub(bytes.start)).map_err(Error::internal)?;
+        if frames.len() == 1 && len as u64 <= ROWS_KEPT { Ok(self.rows.read_kept(bytes.start, len)?.into()) } else { self.rows.read(bytes.start, len) }
     }
     /// The decoded lines of a run of frames.
     pub fn frames_lines(&self, frames: Range<usize>) -> Result<Lines> {
+        self.lines(frames.clone(), &self.frames_raw(frames)?)
+    }
+    fn lines(&self, frames: Range<usize>, packed: &[u8]) -> Result<Lines> {
         let raw: usize = self.frames[frames.clone()].iter().map(|f| f.raw as usize).sum();
         let want = self.frame_rows(frames.end - 1).end - self.frame_rows(frames.start).start;
-        let lines = Lines::new(inflate(&self.frames_raw(frames)?, raw)?);
+        let lines = Lines::new(inflate(packed, raw)?);
         if lines.len() == want { Ok(lines) } else { Err(Error::corrupt(format!("{}: a frame has {} lines instead of {want}", self.name, lines.len()))) }
+    }
+    /// The bytes of these frames, ready to be read: on S3 they are fetched at once.
+    pub(crate) fn frames_window(&self, frames: impl Iterator<Item = usize>) -> Result<Window> {
+        let ranges: Vec<_> = frames.map(|f| self.frame_bytes(f..f + 1)).collect();
+        let bytes: u64 = ranges.iter().map(|r| r.end.saturating_sub(r.start)).sum();
+        if bytes <= ROWS_KEPT { self.rows.window(&ranges) } else { self.rows.window_once(&ranges) }
+    }
+    /// The decoded lines of one frame, from a window that has it.
+    pub(crate) fn frame_lines(&self, window: &Window, frame: usize) -> Result<Lines> {
+        let bytes = self.frame_bytes(frame..frame + 1);
+        let len = usize::try_from(bytes.end.saturating_sub(bytes.start)).map_err(Error::internal)?;
+        self.lines(frame..frame + 1, &window.bytes(bytes.start, len).map_err(corrupt(&self.name))?)
     }
     /// As [`Segment::frames_lines`] for whoever wants the text alone: it is decoded into `out`, and its checksums are all that is checked.
     pub(crate) fn frames_text(&self, frames: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
@@ -454,7 +492,9 @@ impl Segment {
                 }
             }
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.columns.clone(), self.metadata.clone());
+        let metadata = self.metadata.metadata().row_group(group);
+        let ranges: Vec<_> = indexes.iter().map(|i| metadata.column(*i).byte_range()).map(|(start, len)| start..start + len).collect();
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.columns.window(&ranges)?, self.metadata.clone());
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), indexes.iter().copied());
         let reader = builder
             .with_row_groups(vec![group])
@@ -470,4 +510,11 @@ impl Segment {
         let [batch] = <[_; 1]>::try_from(batches).map_err(|b: Vec<_>| Error::corrupt(format!("{}: {} batches for one slice", self.name, b.len())))?;
         ColumnSet::new(batch, &indexes, count)
     }
+}
+
+/// The last hash of a segment of `count` events: all that is left to read of it once retention took its rows.
+pub fn hashes_last(objects: &Objects, name: &str, count: u64) -> Result<[u8; 32]> {
+    let hashes = objects.get(&object(name, Part::Hashes), Some(count * HASH))?;
+    let start = (count * HASH).checked_sub(HASH).ok_or_else(|| Error::corrupt(format!("{name}: a segment without events")))?;
+    <[u8; 32]>::try_from(hashes.read(start, 32)?).map_err(|_| Error::corrupt(format!("{name}: a hash of another length")))
 }

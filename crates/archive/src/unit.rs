@@ -144,7 +144,7 @@ impl Unit {
     }
     fn select_segment(&self, segment: &Segment, filter: &Filter) -> Result<Selected> {
         let group = group_of(segment, self.rows.start);
-        if !prune::may_match(segment, group, filter) {
+        if !prune::may_match(segment, group, filter)? {
             return Ok(Selected::Rows(Vec::new()));
         }
         let projection = select::projection(filter);
@@ -156,8 +156,9 @@ impl Unit {
         };
         let Some(needle) = &filter.search else { return Ok(Selected::Rows(rows)) };
         let mut found = Vec::new();
+        let window = segment.frames_window(by_frame(segment, &rows).map(|(frame, _)| frame))?;
         for (frame, picked) in by_frame(segment, &rows) {
-            let lines = segment.frames_lines(frame..frame + 1)?;
+            let lines = segment.frame_lines(&window, frame)?;
             if needle.may_be_in(lines.text()) {
                 let mut picked = picked.to_vec();
                 select::searched(&mut picked, filter, &lines, segment.frame_rows(frame).start);
@@ -175,15 +176,18 @@ impl Unit {
             },
             Source::Segment(segment) => match selected {
                 Selected::All => {
-                    for frame in segment.frame_of(self.rows.start)..=segment.frame_of(self.rows.end - 1) {
-                        let lines = segment.frames_lines(frame..frame + 1)?;
+                    let frames = segment.frame_of(self.rows.start)..segment.frame_of(self.rows.end - 1) + 1;
+                    let window = segment.frames_window(frames.clone())?;
+                    for frame in frames {
+                        let lines = segment.frame_lines(&window, frame)?;
                         let first = segment.frame_rows(frame).start;
                         (0..lines.len()).filter(|i| self.rows.contains(&(first + i))).for_each(|i| each(lines.get(i)));
                     }
                 }
                 Selected::Rows(rows) => {
+                    let window = segment.frames_window(by_frame(segment, rows).map(|(frame, _)| frame))?;
                     for (frame, picked) in by_frame(segment, rows) {
-                        let lines = segment.frames_lines(frame..frame + 1)?;
+                        let lines = segment.frame_lines(&window, frame)?;
                         let first = segment.frame_rows(frame).start;
                         picked.iter().for_each(|r| each(lines.get(r - first)));
                     }
