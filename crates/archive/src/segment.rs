@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::io::Write;
 use std::ops::Range;
 
+use bytes::Bytes;
 use indelible_model::line::Line;
 use indelible_model::{Error, EventId, Result, Timestamp};
 use parquet::arrow::ArrowWriter;
@@ -275,7 +276,7 @@ pub struct Group {
     pub rows: usize,
 }
 
-/// An open segment: footers in memory, data on disk. Share it; all reads are positional.
+/// An open segment: footers in memory, data where it is kept. Share it; all reads are positional.
 #[derive(Debug)]
 pub struct Segment {
     name: String,
@@ -399,13 +400,16 @@ impl Segment {
     }
     /// The compressed bytes of a run of frames, as they lie.
     pub fn frames_raw(&self, frames: Range<usize>) -> Result<Vec<u8>> {
+        Ok(self.packed(frames)?.into())
+    }
+    fn packed(&self, frames: Range<usize>) -> Result<Bytes> {
         let bytes = self.frame_bytes(frames.clone());
         let len = usize::try_from(bytes.end.saturating_sub(bytes.start)).map_err(Error::internal)?;
-        if frames.len() == 1 && len as u64 <= ROWS_KEPT { Ok(self.rows.read_kept(bytes.start, len)?.into()) } else { self.rows.read(bytes.start, len) }
+        if frames.len() == 1 && len as u64 <= ROWS_KEPT { self.rows.read_kept(bytes.start, len) } else { Ok(self.rows.read(bytes.start, len)?.into()) }
     }
     /// The decoded lines of a run of frames.
     pub fn frames_lines(&self, frames: Range<usize>) -> Result<Lines> {
-        self.lines(frames.clone(), &self.frames_raw(frames)?)
+        self.lines(frames.clone(), &self.packed(frames)?)
     }
     fn lines(&self, frames: Range<usize>, packed: &[u8]) -> Result<Lines> {
         let raw: usize = self.frames[frames.clone()].iter().map(|f| f.raw as usize).sum();
@@ -428,7 +432,7 @@ impl Segment {
     /// As [`Segment::frames_lines`] for whoever wants the text alone: it is decoded into `out`, and its checksums are all that is checked.
     pub(crate) fn frames_text(&self, frames: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
         let raw: usize = self.frames[frames.clone()].iter().map(|f| f.raw as usize).sum();
-        let packed = self.frames_raw(frames)?;
+        let packed = self.packed(frames)?;
         if out.is_empty() {
             return inflate_into(&packed, raw, out);
         }

@@ -54,7 +54,6 @@ pub(crate) enum Arg<'a> {
     Int(i64),
     MaybeInt(Option<i64>),
     Text(&'a str),
-    MaybeText(Option<&'a str>),
     Bytes(&'a [u8]),
 }
 
@@ -67,7 +66,7 @@ macro_rules! from {
         })*
     };
 }
-from!(i64 => Int, Option<i64> => MaybeInt, &'a str => Text, &'a String => Text, Option<&'a str> => MaybeText, &'a [u8] => Bytes, &'a Vec<u8> => Bytes);
+from!(i64 => Int, Option<i64> => MaybeInt, &'a str => Text, &'a String => Text, &'a [u8] => Bytes, &'a Vec<u8> => Bytes);
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Arg<'a> {
     fn from(value: &'a [u8; N]) -> Self {
@@ -155,7 +154,6 @@ macro_rules! query {
                 Arg::Int(v) => query.bind(v),
                 Arg::MaybeInt(v) => query.bind(v),
                 Arg::Text(v) => query.bind(v),
-                Arg::MaybeText(v) => query.bind(v),
                 Arg::Bytes(v) => query.bind(v),
             };
         }
@@ -239,7 +237,7 @@ impl Link {
 
 /// PostgreSQL keeps no NUL in a text, and both databases must keep the same.
 fn check(args: &[Arg<'_>]) -> Result<()> {
-    let nul = args.iter().any(|a| matches!(a, Arg::Text(t) | Arg::MaybeText(Some(t)) if t.contains('\0')));
+    let nul = args.iter().any(|a| matches!(a, Arg::Text(t) if t.contains('\0')));
     if nul { Err(Error::new(Kind::Malformed, "A text holds the character NUL, which cannot be stored.")) } else { Ok(()) }
 }
 
@@ -252,7 +250,7 @@ struct ServerLink {
     open: bool,
     /// A statement is on its way.
     busy: bool,
-    /// A statement failed: the server would answer a COMMIT by rolling back.
+    /// A statement failed, or was given up: the server would answer a COMMIT by rolling back.
     failed: bool,
     /// The connection is of no more use.
     broken: bool,
@@ -300,7 +298,7 @@ impl ServerLink {
         self.ended(done).map(drop)
     }
     async fn commit(mut self) -> Result<()> {
-        if self.failed {
+        if self.failed || self.busy {
             return Err(Error::internal("commit after a statement that failed"));
         }
         let done = self.simple("COMMIT", STATEMENT).await;
@@ -310,6 +308,8 @@ impl ServerLink {
     }
     fn begun(&mut self) -> Result<&mut PgConnection> {
         self.counts.statement();
+        // A statement that was given up midway may have failed.
+        self.failed |= self.busy;
         self.busy = true;
         self.conn.as_deref_mut().ok_or_else(errors::away)
     }
@@ -319,7 +319,7 @@ impl ServerLink {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => {
                 self.lost = errors::is_lost(&error);
-                self.broken |= self.lost;
+                self.broken |= self.lost || error.as_database_error().is_none();
                 errors::map(error)
             }
             Err(_) => {

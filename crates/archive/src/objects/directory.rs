@@ -1,6 +1,6 @@
 //! Objects as files of a local directory. Syncs the bytes, the name and each new folder before it confirms an object.
 //!
-//! One process writes to a directory: of two that write the same object at a time, only one process keeps them apart.
+//! Writers of one process that want the same name at once are kept apart; a directory belongs to one process.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};

@@ -121,7 +121,8 @@ impl Objects {
             Backend::S3(s3) => s3.probe(),
         }
     }
-    /// Begins an object. If the name is taken, that is [`Kind::Conflict`] here or at the end.
+    /// Begins an object. If the name is taken, that is [`Kind::Conflict`] here or at the end. After trouble with an S3 store it may also
+    /// be our own write, of which the answer was lost: begin anew under another name.
     pub fn create(&self, key: &str, note: &UploadNote) -> Result<ObjectWriter> {
         Ok(ObjectWriter(match &self.0 {
             Backend::Directory(d) => Writer::Directory(d.create(key)?),

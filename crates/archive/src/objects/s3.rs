@@ -1,7 +1,8 @@
 //! Objects in a bucket of an S3-compatible store, by the `object_store` crate.
 //!
 //! Promises: a store that is away becomes an error after seconds, never a hang ([`RETRIES_END`], [`REQUEST_TIMEOUT`]); a writer
-//! holds at most [`PARTS_IN_FLIGHT`] + 1 parts of [`PART`] bytes in memory; no upload in parts exists of which nobody was told.
+//! holds at most [`PARTS_IN_FLIGHT`] + 1 parts of [`PART`] bytes in memory; no part is sent of an upload of which nobody was
+//! told; a writer that failed once never completes.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -357,7 +358,7 @@ impl Writer {
             return Err(Error::internal("the object was given up"));
         }
         if self.upload.is_some() {
-            return self.complete();
+            return self.complete().inspect_err(|_| self.abandon());
         }
         self.ended = true;
         self.s3.put(&self.path, std::mem::take(&mut self.buffer).into(), PutMode::Create)
@@ -453,7 +454,7 @@ impl Write for Writer {
             return Err(io::Error::other(Error::internal("the object was given up")));
         }
         if self.buffer.len() == PART {
-            self.send().map_err(io::Error::other)?;
+            self.send().inspect_err(|_| self.abandon()).map_err(io::Error::other)?;
         }
         let n = buf.len().min(PART - self.buffer.len());
         self.buffer.extend_from_slice(&buf[..n]);

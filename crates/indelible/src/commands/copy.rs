@@ -84,7 +84,7 @@ pub(crate) fn backup(backup: &Backup) -> Result<ExitCode, Failure> {
     let settings = load(&backup.store)?;
     check_there(&settings)?;
     let to = embedded(&settings, &backup.to)?;
-    run(&settings, settings.service.clone(), to, backup.database_only)
+    run(&settings, &settings.service, &to, backup.database_only)
 }
 
 /// Copies a directory into the store.
@@ -94,7 +94,7 @@ pub(crate) fn restore(restore: &Restore) -> Result<ExitCode, Failure> {
     if !restore.from.join("indelible.db").is_file() {
         return Err(Failure::new(format!("There is no backup in {}.", restore.from.display())).then("Name the directory that `indelible backup` made."));
     }
-    run(&settings, from, settings.service.clone(), false)
+    run(&settings, &from, &settings.service, false)
 }
 
 /// Copies the store into another one.
@@ -112,7 +112,7 @@ pub(crate) fn copy(copy: &Copy) -> Result<ExitCode, Failure> {
         }
         _ => return Err(Failure::usage("There is no target.").then("Give --to-data-dir, or --to-database and --to-objects.")),
     };
-    run(&settings, settings.service.clone(), to, false)
+    run(&settings, &settings.service, &to, false)
 }
 
 fn load(flags: &StoreFlags) -> Result<Settings, Failure> {
@@ -130,10 +130,10 @@ fn embedded(settings: &Settings, dir: &Path) -> Result<Config, Failure> {
     Ok(Config { database: new.database, objects: new.objects, auto_migrate: true, ..settings.service.clone() })
 }
 
-fn run(settings: &Settings, from: Config, to: Config, leave_objects: bool) -> Result<ExitCode, Failure> {
+fn run(settings: &Settings, from: &Config, to: &Config, leave_objects: bool) -> Result<ExitCode, Failure> {
     until_done(settings, async {
         let open = async |config: &Config| Service::open_unfinished(config.clone(), Clock::System, Ids::System).await.map_err(|e| unopened(config, &e));
-        let (from, to) = (open(&from).await?, open(&to).await?);
+        let (from, to) = (open(from).await?, open(to).await?);
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {msg}") {
             bar.set_style(style);

@@ -18,9 +18,9 @@ use crate::failure::Failure;
 
 /// Settings from a file's text, environment variables and flags.
 fn settings(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, Failure> {
-    let mut raw = RawConfig::embedded(Path::new("./data"));
+    let mut raw = RawConfig::default();
     raw.file(Path::new("indelible.toml"), file)?;
-    raw.environment(|name| environment.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v)))?;
+    raw.environment(|name| environment.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v)))?;
     raw.flags(&AllFlags { config: None, given: flags.iter().map(|(n, v)| (*n, (*v).to_owned())).collect() });
     Settings::from_raw(&raw)
 }
@@ -46,7 +46,7 @@ fn defaults_are_those_of_the_parts() {
     let given = settings("", &[], &[]).unwrap();
     assert_eq!(format!("{:?}", given.service.limits), format!("{:?}", Limits::default()));
     assert_eq!(format!("{:?}", given.service.seal), format!("{:?}", Config::embedded(Path::new("./data")).seal));
-    assert_eq!(format!("{:?}", given.http), format!("{:?}", HttpConfig::embedded(Path::new("./data"))));
+    assert_eq!(format!("{:?}", given.http), format!("{:?}", HttpConfig::default()));
     let (ours, theirs) = (given.service, Config::embedded(Path::new("./data")));
     assert_eq!((ours.ingest_budget_bytes, ours.read_budget_bytes, ours.cache_bytes), (theirs.ingest_budget_bytes, theirs.read_budget_bytes, theirs.cache_bytes));
     assert_eq!((ours.max_read_secs, ours.workers, ours.auto_migrate), (theirs.max_read_secs, theirs.workers, theirs.auto_migrate));
@@ -79,9 +79,10 @@ fn every_setting_has_an_effect() {
             Accepts::Count(_, max) | Accepts::Size(_, max) | Accepts::Time(_, max) => (max - 1).to_string(),
         };
         let name = setting.env();
-        let server = ("INDELIBLE_DATABASE_URL", "postgres://host/x");
-        let changed = settings("", &[(name.as_str(), text.as_str()), server], &[]).unwrap();
-        let plain = settings("", &[server], &[]).unwrap();
+        // Its number of connections counts with a server only.
+        let server = if setting.name == "database_connections" { "postgres://host/x" } else { "" };
+        let changed = settings("", &[("INDELIBLE_DATABASE_URL", server), (name.as_str(), text.as_str())], &[]).unwrap();
+        let plain = settings("", &[("INDELIBLE_DATABASE_URL", server)], &[]).unwrap();
         assert_ne!(format!("{changed:?}"), format!("{plain:?}"), "{name}={text}");
     }
 }
@@ -165,7 +166,9 @@ fn table(section: &str) -> String {
             Accepts::Address => "`HOST:PORT`".to_owned(),
             Accepts::Path => "a path".to_owned(),
             Accepts::Secret => "`lp_sk_...`".to_owned(),
-            Accepts::Text => "a filter".to_owned(),
+            Accepts::Text | Accepts::Optional => "a text".to_owned(),
+            Accepts::DatabaseUrl => "`postgres://...`".to_owned(),
+            Accepts::ObjectsUrl => "`s3://...`, `file:///...`".to_owned(),
             Accepts::Word(words) => format!("`{}`", words.join("`, `")),
             Accepts::Count(min, max) => format!("{min} to {max}"),
             Accepts::Size(min, max) => format!("{min} to {max} bytes"),

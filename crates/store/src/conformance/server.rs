@@ -65,6 +65,10 @@ async fn a_lock_that_is_held_too_long_is_given_up() {
     let error = bench.store.write().await.unwrap().log_lock(P, &GENESIS).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable(2));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // A statement that was given up must not be followed by a commit.
+    let mut tx = bench.store.write().await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(100), tx.log_lock(P, &GENESIS)).await.is_err());
+    assert_eq!(tx.commit().await.unwrap_err().kind(), Kind::Internal);
     drop(holder);
     bench.end().await;
 }

@@ -195,6 +195,22 @@ fn a_completion_whose_answer_was_lost_is_found_out() {
 }
 
 #[test]
+fn a_writer_that_failed_once_never_completes() {
+    // The first part is lost, all others would come through.
+    let (objects, seen) = answering(|request, _| match request.split(' ').next() {
+        Some("POST") if request.contains("uploads") => BEGUN,
+        Some("PUT") if request.contains("partNumber=1&") => Some((400, "", "")),
+        Some("PUT" | "POST") => SENT,
+        _ => Some((404, "", "")),
+    });
+    let mut writer = objects.create("k", &unheard()).unwrap();
+    let failures = (0..6).filter(|_| writer.write_all(&vec![0; PART]).is_err()).count();
+    assert!(failures > 1);
+    writer.finish().unwrap_err();
+    assert!(!seen.lock().unwrap().iter().any(|r| r.starts_with("POST") && r.contains("uploadId")));
+}
+
+#[test]
 fn a_writer_may_be_dropped_within_a_future() {
     let site = Site::s3();
     for n in [1, 2 * PART + 1] {
