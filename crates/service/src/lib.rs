@@ -17,9 +17,9 @@ pub mod manifest;
 mod read;
 pub mod stats;
 #[cfg(test)]
-mod cluster_tests;
-#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
 
 use std::path::Path;
@@ -66,7 +66,16 @@ pub struct SealConfig {
 
 impl Default for SealConfig {
     fn default() -> Self {
-        Self { seal_bytes: 64 << 20, seal_age_secs: 30 * 86_400, segment_bytes: 512 << 20, merge_batches: 64, orphan_grace_secs: 600, interval_ms: 5000, lease_secs: 60, hot_bytes: 8 << 30 }
+        Self {
+            seal_bytes: 64 << 20,
+            seal_age_secs: 30 * 86_400,
+            segment_bytes: 512 << 20,
+            merge_batches: 64,
+            orphan_grace_secs: 600,
+            interval_ms: 5000,
+            lease_secs: 60,
+            hot_bytes: 8 << 30,
+        }
     }
 }
 

@@ -7,9 +7,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use indelible_archive::Objects;
 use indelible_archive::keys::{Part, object};
 use indelible_archive::objects::{UploadNote, write_failed};
-use indelible_archive::Objects;
 use indelible_model::{Error, Kind, LogKind, ProjectId, Result, Timestamp};
 use indelible_store::{ReadTx, SegmentRow};
 

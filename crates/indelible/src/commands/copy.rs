@@ -8,7 +8,7 @@ use indelible_service::transfer::{self, Copied};
 use indelible_service::{Config, Service};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{check_there, until_done, unopened};
+use super::{check_there, unopened, until_done};
 use crate::config::flags::{AllFlags, StoreFlags};
 use crate::config::places::{DATABASE_FORM, OBJECTS_FORM, database, is_database, is_objects};
 use crate::config::settings::Settings;

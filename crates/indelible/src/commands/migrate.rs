@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use indelible_service::Service;
 
-use super::{until_done, unopened};
+use super::{unopened, until_done};
 use crate::config::flags::{AllFlags, StoreFlags};
 use crate::config::settings::Settings;
 use crate::failure::Failure;

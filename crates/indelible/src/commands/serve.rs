@@ -57,7 +57,10 @@ async fn until_signal(serve: &Serve, settings: &Settings) -> Result<ExitCode, Fa
     let listener = bind(&settings.listen).await?;
     let address = listener.local_addr().map_err(|e| unbound(&settings.listen, &e))?;
     let service = open(settings).await?;
-    service.probe_objects().await.map_err(|e| Failure::new(format!("The objects' place cannot be used: {e}")).then("Check INDELIBLE_OBJECTS_URL, INDELIBLE_S3_ENDPOINT and the credentials."))?;
+    service
+        .probe_objects()
+        .await
+        .map_err(|e| Failure::new(format!("The objects' place cannot be used: {e}")).then("Check INDELIBLE_OBJECTS_URL, INDELIBLE_S3_ENDPOINT and the credentials."))?;
     let url = url(address);
     out::line(format_args!("url      {url}"))?;
     let key = first_start(&service, settings).await?;

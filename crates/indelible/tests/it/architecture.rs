@@ -69,9 +69,10 @@ fn files(wanted: impl Fn(&str) -> bool) -> Vec<File> {
     tracked().into_iter().filter(|p| wanted(p)).map(read).collect()
 }
 
-/// The production sources: `crates/*/src`, without `tests.rs` and what lies in a folder `tests`.
+/// The production sources: `crates/*/src` without what is compiled for tests only.
 fn sources() -> Vec<File> {
-    files(|p| p.starts_with("crates/") && p.contains("/src/") && p.ends_with(".rs") && !p.ends_with("/tests.rs") && !p.contains("/tests/"))
+    let for_tests = |p: &str| ["/tests.rs", "/testing.rs", "/conformance.rs"].iter().any(|end| p.ends_with(end)) || p.contains("/tests/") || p.contains("/conformance/");
+    files(|p| p.starts_with("crates/") && p.contains("/src/") && p.ends_with(".rs") && !for_tests(p))
 }
 
 /// The crate that a path belongs to.

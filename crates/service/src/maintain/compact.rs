@@ -90,7 +90,8 @@ mod tests {
 
     fn row(first: u64, raw_bytes: u64) -> SegmentRow {
         let at = Timestamp::clamped(0);
-        let segment = NewSegment { first, last: first, version: 1, name: String::new(), raw_bytes, rows_bytes: 0, columns_bytes: 0, min_occurred: at, max_occurred: at, max_received: at };
+        let segment =
+            NewSegment { first, last: first, version: 1, name: String::new(), raw_bytes, rows_bytes: 0, columns_bytes: 0, min_occurred: at, max_occurred: at, max_received: at };
         SegmentRow { id: first, generation: 1, segment, created_at: at, expired: first == 100 }
     }
 

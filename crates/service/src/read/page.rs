@@ -8,8 +8,8 @@ use indelible_model::query::{Order, Query};
 use indelible_model::{Error, Filter, LogKind, ProjectId, Result};
 use tokio::task::JoinHandle;
 
-use super::{RETRIES, Reader, anew, not_gone};
 use super::scan::Scan;
+use super::{RETRIES, Reader, anew, not_gone};
 use crate::Service;
 use crate::caller::{Caller, CanRead};
 

@@ -110,7 +110,9 @@ impl Reader {
             retries = RETRIES;
             if let Some((position, id, previous)) = part.first {
                 out.first_event.get_or_insert(id);
-                if position > expected.0 && let Some(hash) = self.expired_hash(project, log, expected.0, position - 1).await? {
+                if position > expected.0
+                    && let Some(hash) = self.expired_hash(project, log, expected.0, position - 1).await?
+                {
                     expected = (position, hash);
                 }
                 if (position, previous) != expected {
@@ -128,7 +130,9 @@ impl Reader {
             }
             progress(out.events_checked);
         }
-        if expected.0 <= head.position && let Some(hash) = self.expired_hash(project, log, expected.0, head.position).await? {
+        if expected.0 <= head.position
+            && let Some(hash) = self.expired_hash(project, log, expected.0, head.position).await?
+        {
             expected = (head.position + 1, hash);
         }
         if expected != (head.position + 1, head.hash) {
