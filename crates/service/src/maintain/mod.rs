@@ -41,8 +41,9 @@ pub struct SealReport {
     pub compactions: u64,
 }
 
-/// Starts the loop; it ends when the service is gone.
+/// Starts the loops; they end when the service is gone.
 pub(crate) fn start(service: &Arc<Inner>) {
+    tokio::spawn(watch(Arc::downgrade(service)));
     let weak = Arc::downgrade(service);
     tokio::spawn(async move {
         let mut last_sweep = Timestamp::clamped(i64::MIN);
@@ -64,6 +65,17 @@ pub(crate) fn start(service: &Arc<Inner>) {
     });
 }
 
+/// Keeps the gauges fresh beside the work, however long that takes: ingest looks at one of them.
+async fn watch(weak: Weak<Inner>) {
+    while let Some(inner) = Weak::upgrade(&weak) {
+        let pause = Duration::from_millis(inner.config.seal.interval_ms.max(1));
+        if let Err(error) = (Service { inner }).refresh_gauges().await {
+            tracing::debug!(%error, "the gauges could not be refreshed");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
 impl Service {
     /// One round: a task if there is one, and now and then a sweep. True if there may be more to do at once.
     async fn round(&self, last_sweep: &mut Timestamp) -> Result<bool> {
@@ -73,7 +85,6 @@ impl Service {
             *last_sweep = now;
             self.sweep(now).await?;
         }
-        self.refresh_gauges().await?;
         if !self.inner.store.glance().await?.task_waiting(now).await? {
             return Ok(false);
         }
