@@ -11,7 +11,9 @@ use crate::failure::Failure;
 
 /// Starts logging for the whole process; `default` is the filter if none was given.
 pub(crate) fn start(settings: &Settings, default: &str) -> Result<(), Failure> {
-    let text = settings.log.as_deref().unwrap_or(default);
+    // Repetitions are the business of the object store's client; that they came to nothing is logged by us.
+    let quiet = format!("{default},object_store=error");
+    let text = settings.log.as_deref().unwrap_or(&quiet);
     let filter = EnvFilter::try_new(text)
         .map_err(|e| Failure::usage(format!("The log filter `{text}` cannot be read: {e}.")).then("Give a level such as info, or pairs such as info,indelible_http=debug."))?;
     let terminal = io::stderr().is_terminal();

@@ -112,6 +112,7 @@ impl Run<'_> {
     async fn all(&self, objects: Mode, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<Copied> {
         let mut done = Copied::default();
         let mut tx = self.from.inner.store.read().await?;
+        tx.linger().await?;
         for project in tx.project_list().await? {
             let mut write = self.to.inner.store.write().await?;
             write.project_restore(&project).await?;

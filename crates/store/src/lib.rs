@@ -46,6 +46,16 @@ pub struct WriteTx {
     enqueued: bool,
 }
 
+impl ReadTx {
+    /// Lets this transaction idle: a server otherwise ends one that does nothing for ten seconds. For reads that go on for long, such as copies.
+    pub async fn linger(&mut self) -> Result<()> {
+        if self.conn.locks() {
+            self.conn.run("SET LOCAL idle_in_transaction_session_timeout = 0", &[]).await?;
+        }
+        Ok(())
+    }
+}
+
 impl WriteTx {
     /// Makes all changes durable and visible. On an error of `Kind::SyncFailed` the process must end: what the disk holds is unknown.
     /// An error that is marked `may_have_happened` says that the outcome is unknown.

@@ -254,11 +254,11 @@ fn latest(migrations: &Migrator) -> u64 {
 fn judge(have: u64, want: u64, migrate: bool) -> Result<bool> {
     if have > want {
         let text = format!("The database's schema has version {have}, and this program knows versions up to {want}: a newer Indelible has changed it. Use that one.");
-        return Err(Error::new(Kind::Internal, text));
+        return Err(Error::new(Kind::Conflict, text));
     }
     if have < want && !migrate {
         let text = format!("The database's schema has version {have}, and this program needs version {want}. Run `indelible migrate`, then start again.");
-        return Err(Error::new(Kind::Internal, text));
+        return Err(Error::new(Kind::Conflict, text));
     }
     Ok(have < want)
 }

@@ -17,7 +17,7 @@ use crate::{log, out};
 
 /// The end of the help of `backup`.
 pub(crate) const BACKUP: &str = "\
-A backup is a store of its own: `indelible verify --data-dir DIR` checks it, `indelible serve --data-dir DIR` runs on it.
+A backup is a store of its own: `indelible doctor --data-dir DIR` checks it, `indelible serve --data-dir DIR` runs on it.
 It is the store at one moment; servers may go on writing. With --database-only the objects stay where they are
 and must be kept by other means, such as the bucket's versions; `restore` then checks that they are there.
 
@@ -148,7 +148,7 @@ fn run(settings: &Settings, from: &Config, to: &Config, leave_objects: bool) -> 
         to.close().await;
         let done = done?;
         out::line(format_args!("copied   {}", describe(done)))?;
-        out::line("next     check it: indelible verify, with the settings of the copy")?;
+        out::line("next     check it: indelible doctor, with the settings of the copy")?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,7 +1,7 @@
 //! Sweeps: what aged, what expired, what may be deleted.
 
 use indelible_archive::keys;
-use indelible_model::{Error, ProjectId, Result, Timestamp};
+use indelible_model::{Error, Kind, ProjectId, Result, Timestamp};
 use indelible_store::TaskKind;
 
 use crate::Service;
@@ -76,6 +76,11 @@ impl Service {
             for retired in due {
                 match objects.delete(&retired.object, retired.upload.as_deref()) {
                     Ok(()) => deleted.push(retired.object),
+                    // The next would find it away as well, and each costs seconds. The claim runs out by itself.
+                    Err(error) if matches!(error.kind(), Kind::Unavailable(_)) => {
+                        tracing::warn!(%error, "objects could not be deleted; it will be tried again");
+                        break;
+                    }
                     Err(error) => tracing::warn!(%error, key = retired.object, "an object could not be deleted; it will be tried again"),
                 }
             }

@@ -32,6 +32,7 @@ pub(super) async fn what_was_read_can_be_restored(bench: &Bench) {
     tx.commit().await.unwrap();
 
     let mut tx = bench.store.read().await.unwrap();
+    tx.linger().await.unwrap();
     assert_eq!(tx.project_by_id(id).await.unwrap(), Some(project.clone()));
     assert_eq!(tx.key_list(id).await.unwrap(), keys);
     assert_eq!(tx.log_rows(id).await.unwrap(), [(LOG, head.clone(), Some(at(3)))]);
