@@ -6,6 +6,7 @@ use indelible_archive::segment::hashes_last;
 use indelible_archive::{Segment, keys};
 use indelible_model::{Error, Result};
 
+use crate::manifest::Entry;
 use crate::read::files;
 use crate::{Service, Verification};
 
@@ -65,15 +66,14 @@ impl Service {
                     what: format!("{place}: the chain is broken{at} after {} good events: {}", checked.events_checked, checked.reason.unwrap_or_default()),
                 });
             }
-            let mut tx = self.inner.store.glance().await?;
-            let segments = tx.segment_range(log.project, log.kind, 1, u64::MAX, false, u32::MAX).await?;
             report.batches += log.head.hot_batches;
-            drop(tx);
+            let segments = self.segments(log.project, log.kind).await?;
             live.insert(keys::manifest(log.project, log.kind));
             for row in segments {
                 report.segments += 1;
-                let (sizes, name) = (files(&row), row.segment.name);
-                live.extend(keys::objects(&name));
+                let sizes = files(&row);
+                live.extend(Entry::new(log.project, log.kind, &row).objects().into_iter().map(str::to_owned));
+                let name = row.segment.name;
                 let (objects, named, expired) = (self.inner.objects.clone(), name.clone(), row.expired);
                 let check = tokio::task::spawn_blocking(move || match expired {
                     true => hashes_last(&objects, &named, sizes.count).map(|_| ()),
@@ -93,7 +93,7 @@ impl Service {
         let objects = self.inner.objects.clone();
         for key in tokio::task::spawn_blocking(move || objects.list("")).await.map_err(Error::internal)?? {
             let segment = key.rsplit_once('/').map_or("", |(s, _)| s);
-            if !live.contains(&key) && !self.inner.store.glance().await?.object_known(segment).await? {
+            if !live.contains(&key) && !self.inner.store.glance().await?.object_known(segment, &key).await? {
                 on(DoctorNote { severity: Severity::Info, what: format!("{key}: a file that nothing knows; it can be deleted") });
             }
         }

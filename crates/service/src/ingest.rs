@@ -10,6 +10,7 @@ pub(crate) use group::IDEMPOTENCY_MICROS;
 mod prepare;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::caller::{Caller, CanWrite};
 use crate::stats::Stats;
-use crate::{SealConfig, Service, die_on_failed_sync, patience};
+use crate::{SealConfig, Service, die_on_failed_sync, in_time, patience};
 
 use prepare::Prepared;
 
@@ -29,6 +30,10 @@ use prepare::Prepared;
 const QUEUE: usize = 4096;
 /// Events of one group at most, unless one request alone has more.
 const GROUP_EVENTS: usize = 100_000;
+/// Requests of one lane, where there are many, that may wait.
+const LANE: usize = QUEUE / 4;
+/// Events of one group at most where the group holds a lock that other nodes wait for.
+const LANE_EVENTS: usize = 20_000;
 /// Requests with so few events get their stored lines back from the writer, without a read.
 const ECHO_EVENTS: usize = 100;
 
@@ -70,6 +75,7 @@ struct Request {
     prepared: Prepared,
     idempotency: Option<Idempotency>,
     echo: bool,
+    since: Instant,
     reply: oneshot::Sender<Result<Appended>>,
 }
 
@@ -151,9 +157,21 @@ struct Lanes {
     count: usize,
 }
 
+/// How a lane's turn ended.
+enum Turn {
+    /// All of its requests are answered.
+    Over,
+    /// Somebody else holds the project's logs: these go on waiting.
+    Locked(Vec<Request>),
+    /// The database does not answer.
+    Away(Error),
+}
+
+type Running = Pin<Box<dyn Future<Output = (Lane, Turn)> + Send>>;
+
 async fn run(mut receiver: mpsc::Receiver<Request>, work: group::Work, writers: usize) {
     let mut lanes = Lanes { work, writers, waiting: HashMap::new(), ready: VecDeque::new(), busy: HashSet::new(), count: 0 };
-    let mut running = FuturesUnordered::new();
+    let mut running: FuturesUnordered<Running> = FuturesUnordered::new();
     let mut open = true;
     loop {
         while lanes.count < QUEUE
@@ -164,15 +182,14 @@ async fn run(mut receiver: mpsc::Receiver<Request>, work: group::Work, writers: 
         while running.len() < lanes.writers
             && let Some((lane, requests)) = lanes.next_group()
         {
-            let work = lanes.work.clone();
-            running.push(async move { (lane, commit(&work, requests).await) });
+            running.push(lanes.commit(lane, requests));
         }
         tokio::select! {
             request = receiver.recv(), if open && lanes.count < QUEUE => match request {
                 Some(request) => lanes.join(request),
                 None => open = false,
             },
-            Some((lane, away)) = running.next() => lanes.ended(lane, away),
+            Some((lane, turn)) = running.next() => lanes.ended(lane, turn),
             else => return,
         }
     }
@@ -182,40 +199,80 @@ impl Lanes {
     fn join(&mut self, request: Request) {
         let lane = (self.writers > 1).then_some(request.project);
         let waiting = self.waiting.entry(lane).or_default();
+        if lane.is_some() && waiting.len() >= LANE {
+            return self.refuse([request], &Error::new(Kind::Unavailable(1), "Too many requests of this project wait. Try again shortly."));
+        }
         if waiting.is_empty() && !self.busy.contains(&lane) {
             self.ready.push_back(lane);
         }
         waiting.push_back(request);
         self.count += 1;
     }
+    fn refuse(&self, requests: impl IntoIterator<Item = Request>, error: &Error) {
+        for request in requests {
+            self.work.stats.appends_failed.add(1);
+            let _ = request.reply.send(Err(again(error)));
+        }
+    }
     /// The requests of the lane whose turn it is.
     fn next_group(&mut self) -> Option<(Lane, Vec<Request>)> {
-        let lane = self.ready.pop_front()?;
-        let waiting = self.waiting.get_mut(&lane)?;
-        let (mut events, mut requests) = (0, Vec::new());
-        while events < GROUP_EVENTS
-            && let Some(next) = waiting.pop_front()
-        {
-            events += next.prepared.batch.len();
-            requests.push(next);
+        while let Some(lane) = self.ready.pop_front() {
+            let Some(waiting) = self.waiting.get_mut(&lane) else { continue };
+            let (mut events, mut requests, mut late) = (0, Vec::new(), Vec::new());
+            let most = if self.work.patience.is_some() { LANE_EVENTS } else { GROUP_EVENTS };
+            while events < most
+                && let Some(next) = waiting.pop_front()
+            {
+                self.count -= 1;
+                if self.work.patience.is_some_and(|p| next.since.elapsed() > p) {
+                    late.push(next);
+                    continue;
+                }
+                events += next.prepared.batch.len();
+                requests.push(next);
+            }
+            if waiting.is_empty() {
+                self.waiting.remove(&lane);
+            }
+            self.refuse(late, &Error::new(Kind::Unavailable(1), "The log was busy for too long; nothing was stored. Try again shortly."));
+            if !requests.is_empty() {
+                self.busy.insert(lane);
+                return Some((lane, requests));
+            }
+            if self.waiting.contains_key(&lane) {
+                self.ready.push_back(lane);
+            }
         }
-        if waiting.is_empty() {
-            self.waiting.remove(&lane);
-        }
-        self.count -= requests.len();
-        self.busy.insert(lane);
-        Some((lane, requests))
+        None
     }
-    /// A lane's commit is over. If the database is away, nobody waits to find it away again.
-    fn ended(&mut self, lane: Lane, away: Option<Error>) {
+    /// One turn. Many writers hash on many threads, so that none delays another that holds a lock.
+    fn commit(&self, lane: Lane, requests: Vec<Request>) -> Running {
+        let work = self.work.clone();
+        let turn = async move { commit(&work, requests).await };
+        if lane.is_none() {
+            return Box::pin(async move { (lane, turn.await) });
+        }
+        let turn = tokio::spawn(turn);
+        Box::pin(async move { (lane, turn.await.unwrap_or(Turn::Over)) })
+    }
+    /// If the database is away, nobody waits to find it away again.
+    fn ended(&mut self, lane: Lane, turn: Turn) {
         self.busy.remove(&lane);
-        if let Some(error) = away {
-            self.ready.clear();
-            self.count = 0;
-            let refused: Vec<Request> = self.waiting.drain().flat_map(|(_, requests)| requests).collect();
-            self.work.stats.appends_failed.add(refused.len() as u64);
-            refused.into_iter().for_each(|request| drop(request.reply.send(Err(again(&error)))));
-        } else if self.waiting.contains_key(&lane) {
+        match turn {
+            Turn::Over => {}
+            Turn::Locked(requests) => {
+                self.count += requests.len();
+                let waiting = self.waiting.entry(lane).or_default();
+                requests.into_iter().rev().for_each(|request| waiting.push_front(request));
+            }
+            Turn::Away(error) => {
+                self.ready.clear();
+                self.count = 0;
+                let waiting: Vec<Request> = self.waiting.drain().flat_map(|(_, requests)| requests).collect();
+                self.refuse(waiting, &Error::new(error.kind(), error.public()));
+            }
+        }
+        if self.waiting.contains_key(&lane) {
             self.ready.push_back(lane);
         }
     }
@@ -226,36 +283,28 @@ fn again(error: &Error) -> Error {
     if error.may_have_happened() { copy.maybe_happened() } else { copy }
 }
 
-/// Commits a group and answers its requests. Gives the error back if the database could not even be reached.
-async fn commit(work: &group::Work, requests: Vec<Request>) -> Option<Error> {
+/// Commits a group and answers its requests.
+async fn commit(work: &group::Work, requests: Vec<Request>) -> Turn {
     let begun = Instant::now();
-    let tx = match work.begin().await {
-        Ok(tx) => tx,
-        Err(error) => {
-            refuse(work, requests, &error);
-            return (work.patience.is_some() && matches!(error.kind(), Kind::Unavailable(_))).then_some(error);
-        }
-    };
-    match work.commit(tx, &requests).await {
-        Ok(answers) => {
+    let error = match work.commit(&requests).await {
+        Ok(Some(answers)) => {
             work.stats.commits.add(1);
             work.stats.commit_micros.add(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
             for (request, answer) in requests.into_iter().zip(answers) {
                 let _ = request.reply.send(answer);
             }
+            return Turn::Over;
         }
-        Err(error) => refuse(work, requests, &error),
-    }
-    None
-}
-
-fn refuse(work: &group::Work, requests: Vec<Request>, error: &Error) {
-    die_on_failed_sync(error);
+        Ok(None) => return Turn::Locked(requests),
+        Err(error) => error,
+    };
+    die_on_failed_sync(&error);
     work.stats.appends_failed.add(requests.len() as u64);
     tracing::warn!(%error, requests = requests.len(), "a group of appends was not committed");
     for request in requests {
-        let _ = request.reply.send(Err(again(error)));
+        let _ = request.reply.send(Err(again(&error)));
     }
+    if work.patience.is_some() && matches!(error.kind(), Kind::Unavailable(_)) { Turn::Away(error) } else { Turn::Over }
 }
 
 impl Service {
@@ -279,20 +328,26 @@ impl Service {
         };
         let (reply, answer) = oneshot::channel();
         let project = caller.project();
-        queue.send(Request { project, prepared, idempotency, echo, reply }).await.map_err(|_| stopping())?;
+        queue.send(Request { project, prepared, idempotency, echo, since: Instant::now(), reply }).await.map_err(|_| stopping())?;
         drop(queue);
         answer.await.map_err(|_| Error::new(Kind::Unavailable(2), "The server stopped before it confirmed the events.").maybe_happened())?
     }
-    /// The stored lines of a request's events, in their order, without line feeds.
-    pub async fn appended_lines(&self, caller: &Caller<CanWrite>, mut appended: Appended) -> Result<Vec<Vec<u8>>> {
+    /// The stored lines of a request's events, in their order, without line feeds. The events are stored, whatever happens here: of one that
+    /// cannot be read back now (retention took it, or the object store is away) the line is an object that states its position alone.
+    pub async fn appended_lines(&self, caller: &Caller<CanWrite>, mut appended: Appended) -> Vec<Vec<u8>> {
         let mut out = Vec::with_capacity(appended.outcomes.len());
+        let mut readable = true;
         for (i, outcome) in appended.outcomes.iter().enumerate() {
-            match appended.lines.get_mut(i).and_then(Option::take) {
-                Some(line) => out.push(line),
-                None => out.extend(self.events_at(caller, outcome.log, &[outcome.position]).await?),
+            let mut line = appended.lines.get_mut(i).and_then(Option::take);
+            if line.is_none() && readable {
+                let read = in_time(patience(&self.inner.store), Box::pin(self.events_at(caller, outcome.log, &[outcome.position]))).await;
+                // What is away is not asked again for each event.
+                readable = read.as_ref().err().is_none_or(|e| e.kind() == Kind::NotFound);
+                line = read.ok().and_then(|lines| lines.into_iter().next());
             }
+            out.push(line.unwrap_or_else(|| format!("{{\"sequence_number\":{}}}", outcome.position).into_bytes()));
         }
-        Ok(out)
+        out
     }
 }
 

@@ -213,8 +213,11 @@ impl Service {
         if self.inner.writer.has_ended() {
             return Err(Error::new(Kind::Unavailable(2), "The writer has ended; restart the server."));
         }
-        let ask = async { self.inner.store.glance().await?.task_waiting(self.inner.clock.now()).await };
-        in_time(patience(&self.inner.store), ask).await.map(|_| ())
+        let ask = async { self.inner.store.glance().await?.writable().await };
+        match in_time(patience(&self.inner.store), ask).await? {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Unavailable(2), "The database takes no writes: it is a standby.")),
+        }
     }
     /// How many events are stored, of all projects.
     pub async fn stored_events(&self) -> Result<u64> {

@@ -10,6 +10,8 @@ use crate::Service;
 
 /// Version of the published form.
 const VERSION: u64 = 1;
+/// How often it is written in a row at most.
+const ROUNDS: usize = 5;
 
 /// One live segment.
 #[derive(Clone, Debug)]
@@ -71,16 +73,27 @@ impl Entry {
 impl Service {
     /// The segments of a project's log, in order of position.
     pub async fn manifest(&self, project: ProjectId, log: LogKind) -> Result<Vec<Entry>> {
-        let rows = self.inner.store.glance().await?.segment_range(project, log, 1, u64::MAX, false, u32::MAX).await?;
-        Ok(rows.iter().map(|row| Entry::new(project, log, row)).collect())
+        Ok(self.segments(project, log).await?.iter().map(|row| Entry::new(project, log, row)).collect())
     }
-    /// Publishes the manifest of a log beside its objects.
+    /// Publishes the manifest of a log beside its objects, again if it has changed by the time that it is written: another's may have been overwritten.
     pub(crate) async fn publish_manifest(&self, project: ProjectId, log: LogKind) -> Result<()> {
+        let mut written = Vec::new();
+        for _ in 0..ROUNDS {
+            let text = self.manifest_text(project, log).await?;
+            if text == written {
+                break;
+            }
+            written.clone_from(&text);
+            let objects = self.inner.objects.clone();
+            tokio::task::spawn_blocking(move || objects.replace(&keys::manifest(project, log), &text)).await.map_err(Error::internal)??;
+        }
+        Ok(())
+    }
+    /// The manifest's text; empty for a log without segments.
+    async fn manifest_text(&self, project: ProjectId, log: LogKind) -> Result<Vec<u8>> {
         let entries = self.manifest(project, log).await?;
-        let Some(sealed) = entries.last().map(|e| e.last) else { return Ok(()) };
+        let Some(sealed) = entries.last().map(|e| e.last) else { return Ok(Vec::new()) };
         let segments: Vec<Value> = entries.iter().map(Entry::to_json).collect();
-        let text = serde_json::to_vec(&json!({"version": VERSION, "project": project.to_string(), "log": log.name(), "sealed_to": sealed, "segments": segments}));
-        let (objects, text) = (self.inner.objects.clone(), text.map_err(Error::internal)?);
-        tokio::task::spawn_blocking(move || objects.replace(&keys::manifest(project, log), &text)).await.map_err(Error::internal)?
+        serde_json::to_vec(&json!({"version": VERSION, "project": project.to_string(), "log": log.name(), "sealed_to": sealed, "segments": segments})).map_err(Error::internal)
     }
 }

@@ -131,7 +131,34 @@ async fn retention_takes_rows_and_leaves_what_proves_the_rest() {
     let first = indelible_model::line::Line::parse(old.split_inclusive(|b| *b == b'\n').next().unwrap()).unwrap().id;
     assert_eq!(service.event(&read, first).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(service.stored_events().await.unwrap(), 1000);
+    // What is gone is still a duplicate, and is answered with what is known of it.
+    let mut batch = EventBatch::default();
+    batch.push(br#"{"action":"a","external_id":"x3"}"#, &Limits::default()).unwrap();
+    let write = grant.permit::<CanWrite>().unwrap();
+    let again = service.append(&write, batch, None).await.unwrap();
+    assert!(again.outcomes[0].duplicate);
+    assert_eq!(service.appended_lines(&write, again).await, [b"{\"sequence_number\":4}"]);
     assert_eq!(service.manifest(grant.project, LogKind::Events).await.unwrap().iter().map(|e| (e.expired, e.objects().len())).collect::<Vec<_>>(), [(true, 1), (false, 3)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_does_not_keep_what_retention_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = node(&small(testing::config(dir.path())), 1).await;
+    let grant = grant(&service).await;
+    service.project_retain(grant.project, Some(10)).await.unwrap();
+    for day in 0..60 {
+        append(&service, &grant, day * 10, day * 10 + 10).await;
+        service.seal_all().await.unwrap();
+        service.sweep_now().await;
+        let page = service.page(&grant.permit::<CanRead>().unwrap(), Query { limit: Some(1), ..Query::all(LogKind::Events) }).await.unwrap();
+        let oldest = indelible_model::line::Line::parse(&[&page.lines[0][..], b"\n"].concat()).unwrap().received_at;
+        let age = (service.clock().now().micros() - oldest.micros()) / DAY;
+        assert!(age <= 14 && (day < 20 || age >= 10), "day {day}: the oldest event is {age} days old");
+        service.clock().advance(DAY);
+    }
+    assert!(service.stats().compactions.get() > 0 || service.stats().seals.get() == 60);
+    valid(&service, &grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

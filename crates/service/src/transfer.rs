@@ -17,7 +17,7 @@ use crate::Service;
 
 /// The mark of a store that a copy has not completed; its value says why it cannot be used.
 pub(crate) const UNFINISHED: &str = "unfinished-copy";
-const COPYING: &str = "a copy into it was not completed; delete it and copy again";
+const COPYING: &str = "a copy into it was not completed; delete it and its objects, and copy again";
 /// The value of the mark where only the database was copied.
 const WITHOUT_OBJECTS: &str = "it is a backup of a database without its objects; `indelible restore` takes it";
 /// How long deletions are held off after a sign of life of the copy.
@@ -25,6 +25,7 @@ const HOLD_MICROS: i64 = 10 * 60 * 1_000_000;
 /// Batches, and other rows, moved at once.
 const BATCHES: u32 = 16;
 const ROWS: u32 = 400;
+const IDS: u32 = 10_000;
 const SEGMENTS: u32 = 1000;
 /// Bytes of an object moved at once.
 const CHUNK: usize = 8 << 20;
@@ -72,7 +73,7 @@ pub async fn copy(from: &Service, to: &Service, leave_objects: bool, progress: &
     }
     let mut nonce = [0; 8];
     from.inner.ids.fill(&mut nonce)?;
-    let run = Run { from, to, hold: format!("copy-{}", indelible_model::ids::hex(&nonce)) };
+    let mut run = Run { from, to, hold: format!("copy-{}", indelible_model::ids::hex(&nonce)), held: Timestamp::clamped(i64::MIN) };
     mark(to, Some(COPYING)).await?;
     run.hold().await?;
     let copied = run.all(objects, progress).await;
@@ -94,14 +95,23 @@ struct Run<'a> {
     from: &'a Service,
     to: &'a Service,
     hold: String,
+    /// When deletions were last held off.
+    held: Timestamp,
 }
 
 impl Run<'_> {
-    async fn hold(&self) -> Result<()> {
-        let until = Timestamp::clamped(self.from.inner.clock.now().micros().saturating_add(HOLD_MICROS));
+    /// Holds deletions off, anew if the last time is a while ago.
+    async fn hold(&mut self) -> Result<()> {
+        let now = self.from.inner.clock.now();
+        if now.micros().abs_diff(self.held.micros()) < HOLD_MICROS.unsigned_abs() / 4 {
+            return Ok(());
+        }
+        let until = Timestamp::clamped(now.micros().saturating_add(HOLD_MICROS));
         let mut tx = self.from.inner.store.write().await?;
         tx.hold_put(&self.hold, until).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.held = now;
+        Ok(())
     }
     async fn release(&self) -> Result<()> {
         let mut tx = self.from.inner.store.write().await?;
@@ -109,7 +119,7 @@ impl Run<'_> {
         tx.commit().await
     }
     /// The rows first, as they are at one moment; then the objects that they name, which are immutable and held.
-    async fn all(&self, objects: Mode, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<Copied> {
+    async fn all(&mut self, objects: Mode, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<Copied> {
         let mut done = Copied::default();
         let mut tx = self.from.inner.store.read().await?;
         tx.linger().await?;
@@ -138,12 +148,13 @@ impl Run<'_> {
         }
         Ok(done)
     }
-    async fn segments(&self, tx: &mut ReadTx, project: ProjectId, log: LogKind, done: &mut Copied) -> Result<()> {
+    async fn segments(&mut self, tx: &mut ReadTx, project: ProjectId, log: LogKind, done: &mut Copied) -> Result<()> {
         let mut next = 1;
         loop {
             let rows = tx.segment_range(project, log, next, u64::MAX, false, SEGMENTS).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             next = last.segment.last + 1;
+            self.hold().await?;
             let mut write = self.to.inner.store.write().await?;
             for row in &rows {
                 write.segment_restore(project, log, row).await?;
@@ -152,12 +163,13 @@ impl Run<'_> {
             done.segments += rows.len() as u64;
         }
     }
-    async fn batches(&self, tx: &mut ReadTx, project: ProjectId, log: LogKind, done: &mut Copied, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<()> {
+    async fn batches(&mut self, tx: &mut ReadTx, project: ProjectId, log: LogKind, done: &mut Copied, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<()> {
         let mut next = 1;
         loop {
             let rows = tx.batch_range(project, log, next, u64::MAX, BATCHES).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             next = last.batch.last + 1;
+            self.hold().await?;
             done.batches += rows.len() as u64;
             let batches: Vec<_> = rows.into_iter().map(|r| r.batch).collect();
             let mut write = self.to.inner.store.write().await?;
@@ -166,12 +178,13 @@ impl Run<'_> {
             progress(*done);
         }
     }
-    async fn duplicates(&self, tx: &mut ReadTx, project: ProjectId) -> Result<()> {
+    async fn duplicates(&mut self, tx: &mut ReadTx, project: ProjectId) -> Result<()> {
         let mut after = None;
         loop {
-            let hits = tx.external_list(project, after, ROWS).await?;
+            let hits = tx.external_list(project, after, IDS).await?;
             let Some(last) = hits.last() else { break };
             after = Some(last.digest);
+            self.hold().await?;
             let mut write = self.to.inner.store.write().await?;
             for log in LogKind::ALL {
                 let ids: Vec<_> = hits.iter().filter(|h| h.log == log).map(|h| (h.digest, h.position)).collect();
@@ -184,6 +197,7 @@ impl Run<'_> {
             let rows = tx.idempotency_list(project, after, ROWS).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some((last.route.clone(), last.key.clone()));
+            self.hold().await?;
             let mut write = self.to.inner.store.write().await?;
             for entry in &rows {
                 write.idempotency_insert(project, &entry.route, &entry.key, &entry.row, entry.created_at).await?;
@@ -192,8 +206,7 @@ impl Run<'_> {
         }
     }
     /// The objects that the copied manifest names.
-    async fn objects(&self, mode: Mode, done: &mut Copied, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<()> {
-        let mut held = self.from.inner.clock.now();
+    async fn objects(&mut self, mode: Mode, done: &mut Copied, progress: &mut (dyn FnMut(Copied) + Send)) -> Result<()> {
         for project in self.to.inner.store.glance().await?.project_list().await? {
             for log in LogKind::ALL {
                 let mut next = 1;
@@ -202,16 +215,12 @@ impl Run<'_> {
                     let Some(last) = rows.last() else { break };
                     next = last.segment.last + 1;
                     for row in rows {
+                        self.hold().await?;
                         let (from, to) = (self.from.inner.objects.clone(), self.to.inner.objects.clone());
                         let bytes = tokio::task::spawn_blocking(move || segment(&from, &to, mode, &row)).await.map_err(Error::internal)??;
                         done.bytes += bytes;
                         done.objects += Part::ALL.len() as u64;
                         progress(*done);
-                        let now = self.from.inner.clock.now();
-                        if now.micros().abs_diff(held.micros()) > HOLD_MICROS.unsigned_abs() / 4 {
-                            self.hold().await?;
-                            held = now;
-                        }
                     }
                 }
                 self.to.publish_manifest(project.id, log).await?;
@@ -249,5 +258,9 @@ fn one(from: &Objects, to: &Objects, key: &str, len: u64) -> Result<()> {
         target.write_all(&source.read(at, n)?).map_err(write_failed)?;
         at += n as u64;
     }
-    target.finish()
+    match target.finish() {
+        // A write whose answer was lost is refused when it is repeated. Keys are used once, so what is there is ours.
+        Err(e) if e.kind() == Kind::Conflict && to.get(key, None)?.len() == len => Ok(()),
+        done => done,
+    }
 }

@@ -46,18 +46,18 @@ macro_rules! cases {
 
 cases! {
     append: a_log_begins_with_its_genesis what_is_not_committed_never_was batches_are_found_by_any_position_they_hold
-        batches_that_do_not_follow_the_head_conflict a_large_append_is_one_step merged_batches_count_as_before old_tails_are_listed a_missing_project_has_no_logs;
-    duplicates: external_ids_are_found_within_their_project external_ids_are_listed_in_pages idempotency_keys_expire idempotency_keys_are_listed_in_pages;
+        batches_that_do_not_follow_the_head_conflict a_large_append_is_one_step merged_batches_count_as_before tails_that_must_be_sealed_are_listed a_missing_project_has_no_logs;
+    duplicates: external_ids_are_found_within_their_project external_ids_are_listed_in_pages idempotency_keys_expire a_few_keys_are_forgotten_at_a_time idempotency_keys_are_listed_in_pages;
     segments: a_seal_of_changed_batches_does_not_commit a_seal_that_read_before_a_merge_does_not_commit a_merge_that_read_before_a_seal_does_not_commit
         compaction_retires_what_it_replaces a_compaction_of_changed_segments_does_not_commit expired_rows_do_not_come_back segments_expire_when_all_of_them_is_old
         segments_are_found_by_any_position_they_hold thousands_of_batches_are_sealed_at_once;
     objects: staged_objects_are_published_once a_claimed_object_is_never_published an_unfinished_claim_is_made_again holds_keep_deletion_off uploads_are_told_to_the_collector
-        names_are_known marks_are_set_and_taken_away;
+        names_are_known what_was_not_published_is_noted_again marks_are_set_and_taken_away;
     tasks: a_task_is_enqueued_once a_compaction_asked_for_while_it_runs_runs_again leases_are_exclusive_and_expire enqueueing_wakes;
     projects: projects_have_unique_names keys_belong_to_their_project retention_is_kept;
     restore: what_was_read_can_be_restored;
     store: an_old_schema_is_refused_or_migrated a_newer_schema_is_refused the_first_schema_is_brought_up_to_date a_read_is_one_snapshot statements_are_counted
-        texts_without_nul names_are_unique_errors_are_conflicts;
+        a_store_that_takes_writes_says_so texts_without_nul names_are_unique_errors_are_conflicts;
     concurrent: appends_of_many_nodes_are_gapless first_appends_make_one_log projects_wait_for_themselves_only a_writer_that_gives_up_leaves_nothing a_lease_is_given_once nodes_claim_different_objects
         claim_and_publish_exclude_each_other seals_and_appends_lose_nothing two_seals_of_the_same_batches_make_one_segment duplicates_are_seen_under_the_lock;
 }
@@ -109,7 +109,7 @@ pub(crate) fn inputs(rows: &[SegmentRow]) -> Vec<(u64, u64)> {
 pub(crate) async fn fill(store: &Store, bounds: &[(u64, u64)]) {
     let batches: Vec<_> = bounds.iter().map(|&(first, last)| batch(first, last)).collect();
     let mut tx = store.write().await.unwrap();
-    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     tx.log_append(P, LOG, &batches, &head(bounds.last().unwrap().1, bounds.len() as u64), at(1)).await.unwrap();
     tx.commit().await.unwrap();
 }
@@ -134,7 +134,7 @@ pub(crate) async fn seal(store: &Store, new: &NewSegment, batches: &[(u64, u64)]
 /// Appends one batch of `events` events, continuing what is there.
 pub(crate) async fn append_next(store: &Store, project: ProjectId, events: u64, marker: u8) -> u64 {
     let mut tx = store.write().await.unwrap();
-    let heads = tx.log_lock(project, &GENESIS).await.unwrap();
+    let heads = tx.log_lock(project, &GENESIS).await.unwrap().unwrap();
     let mut head = heads.into_iter().find(|(kind, _)| *kind == LOG).unwrap().1;
     let first = head.position + 1;
     head.position += events;

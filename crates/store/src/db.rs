@@ -1,8 +1,9 @@
 //! Where the two databases meet: connections, rows, bound values. Everywhere else is SQL text that both take.
 //!
-//! What differs is told by [`Conn::locks`] alone: PostgreSQL runs several write transactions at once, so it is asked to lock rows.
+//! What differs is told by [`Conn::locks`], for PostgreSQL runs several write transactions at once and is asked to lock rows, and by [`Conn::lists`].
 
 use std::borrow::Cow;
+use std::convert::identity;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,6 +56,9 @@ pub(crate) enum Arg<'a> {
     MaybeInt(Option<i64>),
     Text(&'a str),
     Bytes(&'a [u8]),
+    /// Lists, where [`Conn::lists`] says so.
+    Ints(&'a [i64]),
+    Digests(&'a [[u8; 16]]),
 }
 
 macro_rules! from {
@@ -66,7 +70,7 @@ macro_rules! from {
         })*
     };
 }
-from!(i64 => Int, Option<i64> => MaybeInt, &'a str => Text, &'a String => Text, &'a [u8] => Bytes, &'a Vec<u8> => Bytes);
+from!(i64 => Int, Option<i64> => MaybeInt, &'a str => Text, &'a String => Text, &'a [u8] => Bytes, &'a Vec<u8> => Bytes, &'a [i64] => Ints, &'a [[u8; 16]] => Digests);
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Arg<'a> {
     fn from(value: &'a [u8; N]) -> Self {
@@ -145,9 +149,14 @@ enum Link {
     Server(ServerLink),
 }
 
-/// Binds values to a statement of either driver.
+/// SQLite takes no list; a statement that gives it one was refused before.
+fn unlisted<T>(_: T) -> Option<i64> {
+    None
+}
+
+/// Binds values to a statement of either driver, lists by way of `$list`.
 macro_rules! query {
-    ($sql:expr, $args:expr) => {{
+    ($sql:expr, $args:expr, $list:expr) => {{
         let mut query = sqlx::query($sql);
         for arg in $args {
             query = match *arg {
@@ -155,6 +164,8 @@ macro_rules! query {
                 Arg::MaybeInt(v) => query.bind(v),
                 Arg::Text(v) => query.bind(v),
                 Arg::Bytes(v) => query.bind(v),
+                Arg::Ints(v) => query.bind($list(v)),
+                Arg::Digests(v) => query.bind($list(v)),
             };
         }
         query
@@ -178,19 +189,34 @@ impl Conn {
     pub(crate) fn locks(&self) -> bool {
         matches!(self.link, Link::Server(_))
     }
+    /// True if a list can be bound as one value.
+    pub(crate) fn lists(&self) -> bool {
+        matches!(self.link, Link::Server(_))
+    }
+    /// True if a lock was not obtained in time; the transaction is of no more use then.
+    pub(crate) fn locked_out(&self) -> bool {
+        matches!(&self.link, Link::Server(link) if link.locked_out)
+    }
     /// `yes` where rows must be locked.
     pub(crate) fn locking(&self, yes: &'static str) -> &'static str {
         if self.locks() { yes } else { "" }
     }
     /// All rows.
     pub(crate) async fn all(&mut self, text: impl Into<Text>, args: &[Arg<'_>]) -> Result<Vec<Row>> {
-        let sql = text.into().sql();
-        check(args)?;
+        self.fetch(text.into(), args, GLANCE).await
+    }
+    /// All rows of a statement whose work grows with what is stored: it may take its time even by itself.
+    pub(crate) async fn whole(&mut self, text: impl Into<Text>, args: &[Arg<'_>]) -> Result<Vec<Row>> {
+        self.fetch(text.into(), args, STATEMENT).await
+    }
+    async fn fetch(&mut self, text: Text, args: &[Arg<'_>], by_itself: Duration) -> Result<Vec<Row>> {
+        self.check(args)?;
+        let sql = text.sql();
         match &mut self.link {
-            Link::Server(link) => link.all(sql, args).await,
+            Link::Server(link) => link.all(sql, args, by_itself).await,
             file => {
                 self.counts.statement();
-                let rows = query!(sql, args).fetch_all(file.conn()?).await.map_err(errors::map)?;
+                let rows = query!(sql, args, unlisted).fetch_all(file.conn()?).await.map_err(errors::map)?;
                 Ok(rows.into_iter().map(Row::File).collect())
             }
         }
@@ -205,13 +231,13 @@ impl Conn {
     }
     /// Runs a change; how many rows it touched.
     pub(crate) async fn run(&mut self, text: impl Into<Text>, args: &[Arg<'_>]) -> Result<u64> {
+        self.check(args)?;
         let sql = text.into().sql();
-        check(args)?;
         match &mut self.link {
             Link::Server(link) => link.run(sql, args).await,
             file => {
                 self.counts.statement();
-                Ok(query!(sql, args).execute(file.conn()?).await.map_err(errors::map)?.rows_affected())
+                Ok(query!(sql, args, unlisted).execute(file.conn()?).await.map_err(errors::map)?.rows_affected())
             }
         }
     }
@@ -223,6 +249,14 @@ impl Conn {
             Link::Server(link) => link.commit().await,
         }
     }
+    /// PostgreSQL keeps no NUL in a text, and both databases must keep the same.
+    fn check(&self, args: &[Arg<'_>]) -> Result<()> {
+        if !self.lists() && args.iter().any(|a| matches!(a, Arg::Ints(_) | Arg::Digests(_))) {
+            return Err(Error::internal("a list for a database that takes none"));
+        }
+        let nul = args.iter().any(|a| matches!(a, Arg::Text(t) if t.contains('\0')));
+        if nul { Err(Error::new(Kind::Malformed, "A text holds the character NUL, which cannot be stored.")) } else { Ok(()) }
+    }
 }
 
 impl Link {
@@ -233,12 +267,6 @@ impl Link {
             Self::Server(_) => Err(Error::internal("not a file")),
         }
     }
-}
-
-/// PostgreSQL keeps no NUL in a text, and both databases must keep the same.
-fn check(args: &[Arg<'_>]) -> Result<()> {
-    let nul = args.iter().any(|a| matches!(a, Arg::Text(t) if t.contains('\0')));
-    if nul { Err(Error::new(Kind::Malformed, "A text holds the character NUL, which cannot be stored.")) } else { Ok(()) }
 }
 
 /// A pooled connection to the server. Its transactions are not the driver's, which would wait without limit for a server that does not answer.
@@ -256,6 +284,8 @@ struct ServerLink {
     broken: bool,
     /// The connection was lost, so that another one may do better.
     lost: bool,
+    /// A lock was not obtained in time.
+    locked_out: bool,
 }
 
 impl ServerLink {
@@ -263,7 +293,8 @@ impl ServerLink {
         // After a restart of the server every idle connection is a dead one.
         for _ in 0..=pool.options().get_max_connections() {
             let conn = pool.acquire().await.map_err(unreachable)?;
-            let mut link = Self { conn: Some(conn), pool: pool.clone(), counts: Arc::clone(counts), open: false, busy: false, failed: false, broken: false, lost: false };
+            let mut link =
+                Self { conn: Some(conn), pool: pool.clone(), counts: Arc::clone(counts), open: false, busy: false, failed: false, broken: false, lost: false, locked_out: false };
             let Some(begin) = begin else { return Ok(link) };
             link.open = true;
             match link.simple(begin, BEGIN).await {
@@ -277,10 +308,10 @@ impl ServerLink {
         }
         Err(errors::away())
     }
-    async fn all(&mut self, sql: SqlStr, args: &[Arg<'_>]) -> Result<Vec<Row>> {
+    async fn all(&mut self, sql: SqlStr, args: &[Arg<'_>], by_itself: Duration) -> Result<Vec<Row>> {
         for _ in 0..=self.pool.options().get_max_connections() {
-            let most = if self.open { STATEMENT } else { GLANCE };
-            let done = timeout(most, query!(sql.clone(), args).fetch_all(self.begun()?)).await;
+            let most = if self.open { STATEMENT } else { by_itself };
+            let done = timeout(most, query!(sql.clone(), args, identity).fetch_all(self.begun()?)).await;
             match self.ended(done) {
                 Ok(rows) => return Ok(rows.into_iter().map(Row::Server).collect()),
                 Err(_) if self.lost && !self.open => *self = Self::open(&self.pool, None, &self.counts).await?,
@@ -290,7 +321,7 @@ impl ServerLink {
         Err(errors::away())
     }
     async fn run(&mut self, sql: SqlStr, args: &[Arg<'_>]) -> Result<u64> {
-        let done = timeout(STATEMENT, query!(sql, args).execute(self.begun()?)).await;
+        let done = timeout(STATEMENT, query!(sql, args, identity).execute(self.begun()?)).await;
         Ok(self.ended(done)?.rows_affected())
     }
     async fn simple(&mut self, sql: &'static str, most: Duration) -> Result<()> {
@@ -303,8 +334,8 @@ impl ServerLink {
         }
         let done = self.simple("COMMIT", STATEMENT).await;
         self.open = done.is_err();
-        // An answer of the server says that nothing was stored; without one it may have been.
-        if self.broken { done.map_err(Error::maybe_happened) } else { done }
+        // An answer of a server that goes on says that nothing was stored. One that broke off may have stored it first, whatever its last words were.
+        if self.broken { done.map_err(|e| errors::away().maybe_happened().with_internal(e.internal_message().unwrap_or_default())) } else { done }
     }
     fn begun(&mut self) -> Result<&mut PgConnection> {
         self.counts.statement();
@@ -319,6 +350,7 @@ impl ServerLink {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => {
                 self.lost = errors::is_lost(&error);
+                self.locked_out |= errors::is_locked(&error);
                 self.broken |= self.lost || error.as_database_error().is_none();
                 errors::map(error)
             }
@@ -364,6 +396,8 @@ fn unreachable(error: sqlx::Error) -> Error {
 
 /// Rows in one statement: both databases take this many parameters, eight a row.
 pub(crate) const CHUNK: usize = 512;
+/// Items of a list that is bound as one value.
+pub(crate) const LIST: usize = 10_000;
 
 /// The items and the last one again, up to a power of two: few shapes, so that prepared statements are found again. Only for lists where a repetition changes nothing.
 pub(crate) fn padded<T>(items: &[T]) -> impl Iterator<Item = &T> {

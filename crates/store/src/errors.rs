@@ -2,28 +2,39 @@
 
 use indelible_model::{Error, Kind};
 use sqlx::error::ErrorKind;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// SQLite's result codes (extended ones carry the primary code in their low byte). 4874 is a full disk met while the WAL's index grows.
 const FULL: [i64; 2] = [13, 4874];
 const BUSY: i64 = 5;
 const FSYNC: [i64; 2] = [1034, 1290];
 
-/// PostgreSQL's: the connection is gone (57P01-57P05: shutdown, crash, start-up, idle; 25P03: idle in a transaction).
-const LOST: [&str; 6] = ["57P01", "57P02", "57P03", "57P04", "57P05", "25P03"];
-/// Lock and statement time-outs, serialisation, deadlock, a server that only reads (after a failover).
-const PASSING: [&str; 5] = ["55P03", "57014", "40001", "40P01", "25006"];
+/// PostgreSQL's: a lock that was not obtained in time; a server that only reads (after a failover); who may not come in, or finds no such database.
+const LOCKED: &str = "55P03";
+const READ_ONLY: &str = "25006";
+const NOT_LET_IN: [&str; 2] = ["28", "3D"];
+/// Lock and statement time-outs, serialisation, deadlock.
+const PASSING: [&str; 4] = [LOCKED, "57014", "40001", "40P01"];
 
-fn sqlstate(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>()).map(PgDatabaseError::code)
+fn told(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error().and_then(|e| e.try_downcast_ref())
 }
 
-/// True if the connection to the server is no more.
+fn sqlstate(error: &sqlx::Error) -> Option<&str> {
+    told(error).map(PgDatabaseError::code)
+}
+
+/// True if the connection to the server is no more, or is one to a server that only reads: the address may lead to another one by now.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) => true,
-        e => sqlstate(e).is_some_and(|s| s.starts_with("08") || LOST.contains(&s)),
+        e => told(e).is_some_and(|e| matches!(e.severity(), PgSeverity::Fatal | PgSeverity::Panic) || e.code().starts_with("08") || e.code() == READ_ONLY),
     }
+}
+
+/// True if a lock was not obtained in time.
+pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    sqlstate(error) == Some(LOCKED)
 }
 
 /// An error of a statement or a commit.
@@ -57,6 +68,7 @@ fn server(state: &str, error: &sqlx::Error) -> Error {
         "53100" => full().with_internal(internal),
         "23502" => no_project().with_internal(internal),
         "23505" => conflict().with_internal(internal),
+        s if NOT_LET_IN.iter().any(|class| s.starts_with(class)) => Error::internal(internal),
         s if s.starts_with("53") || PASSING.contains(&s) || is_lost(error) => away().with_internal(internal),
         _ => Error::internal(internal),
     }

@@ -2,7 +2,7 @@
 
 use indelible_model::{LogKind, ProjectId, Result, Timestamp};
 
-use crate::db::{Arg, CHUNK, Row, args, padded, tuples};
+use crate::db::{Arg, LIST, Row, args, padded, tuples};
 use crate::{ReadTx, WriteTx, errors, log_kind, signed};
 
 /// An external id that is already stored.
@@ -38,6 +38,9 @@ pub struct IdempotencyEntry {
     pub created_at: Timestamp,
 }
 
+/// Ids in one statement, where a list is not one value.
+const IDS: usize = 8192;
+
 fn hit(row: &Row) -> Result<ExternalHit> {
     Ok(ExternalHit { digest: row.fixed(0)?, log: log_kind(row.get(1)?)?, position: row.count(2)? })
 }
@@ -55,13 +58,20 @@ impl ReadTx {
     /// Those of the digests that are stored in the project.
     pub async fn external_find(&mut self, project: ProjectId, digests: &[[u8; 16]]) -> Result<Vec<ExternalHit>> {
         let mut hits = Vec::new();
-        for chunk in digests.chunks(CHUNK) {
-            let mut args = vec![Arg::from(&project.0)];
-            args.extend(padded(chunk).map(Arg::from));
-            let text =
-                format!("SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest IN ({})", tuples(2, 1, args.len() - 1));
-            for row in self.conn.all(text, &args).await? {
-                hits.push(hit(&row)?);
+        let lists = self.conn.lists();
+        for chunk in digests.chunks(if lists { LIST } else { IDS }) {
+            let rows = if lists {
+                let text = "SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest = ANY($2)";
+                self.conn.all(text, args![&project.0, chunk]).await?
+            } else {
+                let mut args = vec![Arg::from(&project.0)];
+                args.extend(padded(chunk).map(Arg::from));
+                let list = tuples(2, 1, args.len() - 1);
+                let text = format!("SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest IN ({list})");
+                self.conn.all(text, &args).await?
+            };
+            for row in &rows {
+                hits.push(hit(row)?);
             }
         }
         Ok(hits)
@@ -94,17 +104,27 @@ impl ReadTx {
 impl WriteTx {
     /// Stores external ids that [`ReadTx::external_find`] of this transaction, under [`WriteTx::log_lock`], did not find.
     pub async fn external_insert(&mut self, project: ProjectId, log: LogKind, ids: &[([u8; 16], u64)]) -> Result<()> {
-        for chunk in ids.chunks(CHUNK) {
-            let mut args = vec![Arg::from(&project.0), Arg::from(log.code())];
-            for (digest, position) in padded(chunk) {
-                args.extend([Arg::from(digest), Arg::from(signed(*position))]);
-            }
-            let text = format!(
-                "INSERT INTO external_ids (project, digest, kind, position) SELECT p.no, v.column1, $2, v.column2 \
-                 FROM projects p, (VALUES {}) v WHERE p.id = $1 ON CONFLICT DO NOTHING",
-                tuples(3, 2, args.len() / 2 - 1)
-            );
-            if self.conn.run(text, &args).await? != chunk.len() as u64 {
+        let lists = self.conn.lists();
+        for chunk in ids.chunks(if lists { LIST } else { IDS }) {
+            let stored = if lists {
+                let digests: Vec<_> = chunk.iter().map(|(digest, _)| *digest).collect();
+                let positions: Vec<_> = chunk.iter().map(|(_, position)| signed(*position)).collect();
+                let text = "INSERT INTO external_ids (project, digest, kind, position) SELECT p.no, v.digest, $2, v.position \
+                     FROM projects p, UNNEST($3, $4) AS v (digest, position) WHERE p.id = $1 ON CONFLICT DO NOTHING";
+                self.conn.run(text, args![&project.0, log.code(), &digests[..], &positions[..]]).await?
+            } else {
+                let mut args = vec![Arg::from(&project.0), Arg::from(log.code())];
+                for (digest, position) in padded(chunk) {
+                    args.extend([Arg::from(digest), Arg::from(signed(*position))]);
+                }
+                let text = format!(
+                    "INSERT INTO external_ids (project, digest, kind, position) SELECT p.no, v.column1, $2, v.column2 \
+                     FROM projects p, (VALUES {}) v WHERE p.id = $1 ON CONFLICT DO NOTHING",
+                    tuples(3, 2, args.len() / 2 - 1)
+                );
+                self.conn.run(text, &args).await?
+            };
+            if stored != chunk.len() as u64 {
                 self.project_must_be(project).await?;
                 return Err(errors::conflict());
             }
@@ -120,8 +140,14 @@ impl WriteTx {
         }
         Ok(())
     }
-    /// Forgets keys used before `before`; how many.
-    pub async fn idempotency_expire(&mut self, before: Timestamp) -> Result<u64> {
-        self.conn.run("DELETE FROM idempotency WHERE created_at < $1", args![before.micros()]).await
+    /// Forgets up to `most` keys used before `before`; how many.
+    pub async fn idempotency_expire(&mut self, before: Timestamp, most: u32) -> Result<u64> {
+        // Locked first, and those that another node forgets now passed over, so that neither waits for the other in a circle.
+        let text = format!(
+            "WITH old AS MATERIALIZED (SELECT project, route, idem_key FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2{}) \
+             DELETE FROM idempotency WHERE (project, route, idem_key) IN (SELECT project, route, idem_key FROM old)",
+            self.conn.locking(" FOR UPDATE SKIP LOCKED")
+        );
+        self.conn.run(text, args![before.micros(), i64::from(most)]).await
     }
 }

@@ -47,6 +47,14 @@ pub struct WriteTx {
 }
 
 impl ReadTx {
+    /// True if the server takes writes: not a standby, nor one that was told to read only.
+    pub async fn writable(&mut self) -> Result<bool> {
+        if !self.conn.locks() {
+            return Ok(true);
+        }
+        let text = "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('default_transaction_read_only') <> 'off' THEN 0 ELSE 1 END";
+        Ok(self.conn.one(text, &[]).await?.get::<i32>(0)? == 1)
+    }
     /// Lets this transaction idle: a server otherwise ends one that does nothing for ten seconds. For reads that go on for long, such as copies.
     pub async fn linger(&mut self) -> Result<()> {
         if self.conn.locks() {

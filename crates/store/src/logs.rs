@@ -75,6 +75,10 @@ const LOGS: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_
 const PROJECT_LOGS: &str = "SELECT head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes, kind, hot_since FROM logs \
     WHERE project = (SELECT no FROM projects WHERE id = $1)";
 
+const DUE: &str = "SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_since IS NOT NULL \
+    AND (l.hot_since < $2 OR l.hot_bytes >= $3 OR l.hot_since < $1 - p.retention_days * 86400000000) ORDER BY l.hot_since, l.project, l.kind LIMIT $4";
+const HOTTEST: &str = "SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_batches > 0 ORDER BY l.hot_bytes DESC, l.project, l.kind LIMIT $1";
+
 /// What lies at positions `$3..=$4` of a log: runs that do not overlap, found from the last one that begins at or before `$3`.
 macro_rules! span {
     ($table:literal, $columns:literal, $order:literal) => {
@@ -110,6 +114,10 @@ fn head(row: &Row) -> Result<LogHead> {
     })
 }
 
+fn logs(rows: &[Row]) -> Result<Vec<(ProjectId, LogKind)>> {
+    rows.iter().map(|r| Ok((ProjectId(r.fixed(0)?), log_kind(r.get(1)?)?))).collect()
+}
+
 fn batch(row: &Row) -> Result<BatchRow> {
     Ok(BatchRow {
         id: row.count(0)?,
@@ -134,7 +142,7 @@ impl ReadTx {
     /// All logs that have events.
     pub async fn log_list(&mut self) -> Result<Vec<LogRow>> {
         let one = |r: &Row| Ok(LogRow { project: ProjectId(r.fixed(7)?), kind: log_kind(r.get(8)?)?, head: head(r)? });
-        self.conn.all(LOGS, args![]).await?.iter().map(one).collect()
+        self.conn.whole(LOGS, args![]).await?.iter().map(one).collect()
     }
     /// The project's logs that have events, and since when each has a hot tail.
     pub async fn log_rows(&mut self, project: ProjectId) -> Result<Vec<(LogKind, LogHead, Option<Timestamp>)>> {
@@ -154,11 +162,17 @@ impl ReadTx {
     pub async fn batch_range_back(&mut self, project: ProjectId, log: LogKind, from: u64, to: u64, most: u32) -> Result<Vec<BatchRow>> {
         self.conn.all(BATCHES_BACK, args![&project.0, log.code(), signed(from), signed(to), i64::from(most)]).await?.iter().map(batch).collect()
     }
-    /// The logs whose hot tail began before `since`.
-    pub async fn log_list_hot_since(&mut self, since: Timestamp, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
-        let text = "SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_since < $1 ORDER BY l.hot_since, l.project, l.kind LIMIT $2";
-        let rows = self.conn.all(text, args![since.micros(), i64::from(most)]).await?;
-        rows.iter().map(|r| Ok((ProjectId(r.fixed(0)?), log_kind(r.get(1)?)?))).collect()
+    /// Up to `most` logs whose hot tail must be sealed, by project and kind: it began before `hot_before`, or has `seal_bytes`, or began longer ago than its
+    /// project keeps events. The oldest tails are chosen.
+    pub async fn log_list_due(&mut self, now: Timestamp, hot_before: Timestamp, seal_bytes: u64, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
+        let values = args![now.micros(), hot_before.micros(), signed(seal_bytes), i64::from(most)];
+        let mut due = logs(&self.conn.all(DUE, values).await?)?;
+        due.sort_unstable_by_key(|(project, log)| (project.0, log.code()));
+        Ok(due)
+    }
+    /// Up to `most` logs that have a hot tail, most bytes first.
+    pub async fn log_list_hottest(&mut self, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
+        logs(&self.conn.all(HOTTEST, args![i64::from(most)]).await?)
     }
 }
 
@@ -167,8 +181,15 @@ impl ReadTx {
 /// the head last and holds it shortly. What it changes there is relative, for the head may have moved since it read.
 impl WriteTx {
     /// The heads of all logs of a project, locked until the transaction ends: who appends to it, or looks up its duplicates, comes here first.
-    /// `genesis` has the first hash of every kind of log, and logs that are not there yet begin with it.
-    pub async fn log_lock(&mut self, project: ProjectId, genesis: &[(LogKind, [u8; 32])]) -> Result<Vec<(LogKind, LogHead)>> {
+    /// `genesis` has the first hash of every kind of log, and logs that are not there yet begin with it. `None` if another held them for too long
+    /// (a second): the transaction is of no more use then and must be dropped, but a new one may try again.
+    pub async fn log_lock(&mut self, project: ProjectId, genesis: &[(LogKind, [u8; 32])]) -> Result<Option<Vec<(LogKind, LogHead)>>> {
+        match self.lock_heads(project, genesis).await {
+            Err(_) if self.conn.locked_out() => Ok(None),
+            heads => heads.map(Some),
+        }
+    }
+    async fn lock_heads(&mut self, project: ProjectId, genesis: &[(LogKind, [u8; 32])]) -> Result<Vec<(LogKind, LogHead)>> {
         let text = format!("{PROJECT_LOGS} ORDER BY kind{}", self.conn.locking(" FOR UPDATE"));
         let mut rows = self.conn.all(text.clone(), args![&project.0]).await?;
         if rows.len() < genesis.len() {

@@ -24,10 +24,11 @@ macro_rules! claimable {
 }
 
 impl ReadTx {
-    /// True if a segment of the manifest or the list of retired objects knows this name.
-    pub async fn object_known(&mut self, segment: &str) -> Result<bool> {
-        let text = "SELECT (SELECT COUNT(*) FROM segments WHERE name = $1) + (SELECT COUNT(*) FROM retired WHERE substr(object, 1, length($1)) = $1)";
-        Ok(self.conn.one(text, args![segment]).await?.count(0)? > 0)
+    /// True if the object is one of the live segment whose objects share the name `segment`, or the hashes of an expired one, or waits for deletion.
+    pub async fn object_known(&mut self, segment: &str, object: &str) -> Result<bool> {
+        let text = "SELECT (SELECT COUNT(*) FROM retired WHERE object = $2) + (SELECT COUNT(*) FROM segments WHERE name = $1 \
+             AND CASE WHEN expired = 0 THEN substr($2, 1, length($1) + 1) = $1 || '/' ELSE $2 = $1 || '/hashes' END)";
+        Ok(self.conn.one(text, args![segment, object]).await?.count(0)? > 0)
     }
     /// True if [`WriteTx::object_claim_due`] would find an object.
     pub async fn object_any_due(&mut self, now: Timestamp) -> Result<bool> {
@@ -42,15 +43,26 @@ impl ReadTx {
 impl WriteTx {
     /// Notes objects before they are written, so that a crash leaves them to be collected from `due` on.
     pub async fn object_stage(&mut self, objects: &[String], due: Timestamp) -> Result<()> {
+        if self.object_add(objects, due, "DO NOTHING").await? == objects.len() as u64 {
+            return Ok(());
+        }
+        Err(errors::conflict().with_internal("an object was staged or retired before"))
+    }
+    /// Notes objects that could not be finished or published, whatever became of the note before, so that they are collected from `due` on. One that is claimed
+    /// is due once more: it may have been written after its claimer found nothing to delete.
+    pub async fn object_note(&mut self, objects: &[String], due: Timestamp) -> Result<()> {
+        self.object_add(objects, due, "(object) DO UPDATE SET due = excluded.due WHERE retired.due < 0").await.map(drop)
+    }
+    async fn object_add(&mut self, objects: &[String], due: Timestamp, conflict: &str) -> Result<u64> {
+        let mut added = 0;
         for chunk in objects.chunks(CHUNK) {
             let mut args = vec![Arg::from(due.micros())];
             args.extend(padded(chunk).map(Arg::from));
-            let text = format!("INSERT INTO retired (object, due) SELECT v.column1, $1 FROM (VALUES {}) v WHERE $1 >= 0 ON CONFLICT DO NOTHING", tuples(2, 1, args.len() - 1));
-            if self.conn.run(text, &args).await? != chunk.len() as u64 {
-                return Err(errors::conflict().with_internal("an object was staged or retired before"));
-            }
+            let values = tuples(2, 1, args.len() - 1);
+            let text = format!("INSERT INTO retired (object, due) SELECT DISTINCT v.column1, $1 FROM (VALUES {values}) v WHERE $1 >= 0 ORDER BY v.column1 ON CONFLICT {conflict}");
+            added += self.conn.run(text, &args).await?;
         }
-        Ok(())
+        Ok(added)
     }
     /// Notes the id of an object's multipart upload before its first part is sent; false if the object is gone or claimed.
     pub async fn object_upload(&mut self, object: &str, upload: &str) -> Result<bool> {
@@ -71,11 +83,11 @@ impl WriteTx {
         let rows = self.conn.all(text, args![now.micros(), until.micros().max(1), i64::from(most)]).await?;
         rows.iter().map(|r| Ok(RetiredObject { object: r.get(0)?, upload: r.get(1)? })).collect()
     }
-    /// Forgets objects that were deleted.
+    /// Forgets claimed objects that were deleted; those noted once more since then stay.
     pub async fn object_forget(&mut self, objects: &[String]) -> Result<()> {
         for chunk in objects.chunks(CHUNK) {
             let args: Vec<_> = padded(chunk).map(Arg::from).collect();
-            self.conn.run(format!("DELETE FROM retired WHERE object IN ({})", tuples(1, 1, args.len())), &args).await?;
+            self.conn.run(format!("DELETE FROM retired WHERE due < 0 AND object IN ({})", tuples(1, 1, args.len())), &args).await?;
         }
         Ok(())
     }

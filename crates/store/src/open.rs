@@ -23,8 +23,10 @@ const VERSION: &str = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sq
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-/// A node that freezes must not hold a head's lock for ever, and one that waits must answer in time.
-const SESSION: [(&str, &str); 4] = [("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "4s"), ("statement_timeout", "60s")];
+/// A node that freezes must not hold a head's lock for ever, and one that waits must answer in time. A server that only reads refuses a session that
+/// asks for `transaction_read_only=off`: after a failover no connection stays with the old one, at no round trip.
+const SESSION: [(&str, &str); 5] =
+    [("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "1s"), ("statement_timeout", "60s"), ("transaction_read_only", "off")];
 const ACQUIRE: Duration = Duration::from_secs(3);
 
 /// Which database.

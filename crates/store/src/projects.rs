@@ -83,6 +83,11 @@ impl ReadTx {
         let row = self.conn.optional("SELECT id, name, created_at, retention_days FROM projects WHERE id = $1", args![&id.0]).await?;
         row.as_ref().map(project).transpose()
     }
+    /// How many days the project's events are kept; `None` for ever.
+    pub async fn project_retention(&mut self, project: ProjectId) -> Result<Option<u64>> {
+        let row = self.conn.optional("SELECT retention_days FROM projects WHERE id = $1", args![&project.0]).await?;
+        Ok(row.map(|r| r.get::<Option<i64>>(0)).transpose()?.flatten().map(unsigned))
+    }
     /// Why a statement that names the project touched nothing: `Project not found`, if that is so.
     pub(crate) async fn project_must_be(&mut self, project: ProjectId) -> Result<()> {
         self.project_by_id(project).await?.map(drop).ok_or_else(|| Error::not_found("Project"))

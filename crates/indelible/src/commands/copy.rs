@@ -84,7 +84,7 @@ pub(crate) fn backup(backup: &Backup) -> Result<ExitCode, Failure> {
     let settings = load(&backup.store)?;
     check_there(&settings)?;
     let to = embedded(&settings, &backup.to)?;
-    run(&settings, &settings.service, &to, backup.database_only)
+    run(&settings, &source(&settings), &to, backup.database_only)
 }
 
 /// Copies a directory into the store.
@@ -112,13 +112,18 @@ pub(crate) fn copy(copy: &Copy) -> Result<ExitCode, Failure> {
         }
         _ => return Err(Failure::usage("There is no target.").then("Give --to-data-dir, or --to-database and --to-objects.")),
     };
-    run(&settings, &settings.service, &to, false)
+    run(&settings, &source(&settings), &to, false)
 }
 
 fn load(flags: &StoreFlags) -> Result<Settings, Failure> {
     let settings = Settings::load(&AllFlags::from(flags))?;
     log::start(&settings, "warn")?;
     Ok(settings)
+}
+
+/// The store that the settings name, to be read: its schema stays what it is.
+fn source(settings: &Settings) -> Config {
+    Config { auto_migrate: false, ..settings.service.clone() }
 }
 
 /// A new embedded store.

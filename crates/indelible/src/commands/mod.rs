@@ -135,7 +135,8 @@ fn place(config: &Config) -> String {
     match &config.database {
         Database::File(file) => file.parent().unwrap_or(file).display().to_string(),
         Database::Server { url, .. } => {
-            let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+            // Parameters may hold a password as well.
+            let rest = url.split_once("://").map_or("", |(_, rest)| rest).split('?').next().unwrap_or_default();
             format!("postgres://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
         }
     }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use indelible_model::Kind;
 use indelible_service::Service;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -57,10 +58,12 @@ async fn until_signal(serve: &Serve, settings: &Settings) -> Result<ExitCode, Fa
     let listener = bind(&settings.listen).await?;
     let address = listener.local_addr().map_err(|e| unbound(&settings.listen, &e))?;
     let service = open(settings).await?;
-    service
-        .probe_objects()
-        .await
-        .map_err(|e| Failure::new(format!("The objects' place cannot be used: {e}")).then("Check INDELIBLE_OBJECTS_URL, INDELIBLE_S3_ENDPOINT and the credentials."))?;
+    match service.probe_objects().await {
+        // Taking events in needs no objects, and they may be back soon.
+        Err(e) if matches!(e.kind(), Kind::Unavailable(_)) => tracing::warn!(error = %e, "the objects' place does not answer; starting all the same"),
+        Err(e) => return Err(Failure::new(format!("The objects' place cannot be used: {e}")).then("Check INDELIBLE_OBJECTS_URL, INDELIBLE_S3_ENDPOINT and the credentials.")),
+        Ok(()) => {}
+    }
     let url = url(address);
     out::line(format_args!("url      {url}"))?;
     let key = first_start(&service, settings).await?;

@@ -26,27 +26,26 @@ pub(super) struct Work {
     pub(super) ids: Ids,
     pub(super) seal: Arc<SealConfig>,
     pub(super) stats: Arc<Stats>,
-    /// How long beginning, and then placing and committing, may take.
+    /// How long a commit of few events may take.
     pub(super) patience: Option<Duration>,
 }
 
 type ExternalIds = HashMap<(ProjectId, [u8; 16]), (LogKind, u64)>;
 
 impl Work {
-    /// Begins the transaction of a group.
-    pub(super) async fn begin(&self) -> Result<WriteTx> {
-        in_time(self.patience, self.store.write()).await
-    }
-    /// Commits all requests of a group, or none. The inner results are each request's own.
-    pub(super) async fn commit(&self, tx: WriteTx, requests: &[Request]) -> Result<Vec<Result<Appended>>> {
+    /// Commits all requests of a group, or none; `None` if somebody else holds the logs. The inner results are each request's own.
+    pub(super) async fn commit(&self, requests: &[Request]) -> Result<Option<Vec<Result<Appended>>>> {
         let mut committing = false;
-        let work = in_time(self.patience, Box::pin(self.place_and_commit(tx, requests, &mut committing))).await;
+        let events: usize = requests.iter().map(|r| r.prepared.batch.len()).sum();
+        let patience = self.patience.map(|p| p + Duration::from_millis(events as u64 / 10));
+        let work = in_time(patience, Box::pin(self.place_and_commit(requests, &mut committing))).await;
         // Silence during the commit itself leaves open whether it happened.
         work.map_err(|e| if committing { e.maybe_happened() } else { e })
     }
-    async fn place_and_commit(&self, mut tx: WriteTx, requests: &[Request], committing: &mut bool) -> Result<Vec<Result<Appended>>> {
+    async fn place_and_commit(&self, requests: &[Request], committing: &mut bool) -> Result<Option<Vec<Result<Appended>>>> {
+        let mut tx = self.store.write().await?;
         let now = self.clock.now();
-        let mut logs = lock_logs(&mut tx, requests, now).await?;
+        let Some(mut logs) = lock_logs(&mut tx, requests, now).await? else { return Ok(None) };
         let locked = Instant::now();
         // Looked up under the locks, so that two nodes cannot both find an id missing.
         let mut externals = known_externals(&mut tx, requests).await?;
@@ -77,11 +76,13 @@ impl Work {
             }
         }
         *committing = self.patience.is_some();
-        tx.commit().await?;
+        let committed = tx.commit().await;
+        *committing = false;
+        committed?;
         self.stats.lock_micros.add(u64::try_from(locked.elapsed().as_micros()).unwrap_or(u64::MAX));
         self.stats.events_accepted.add(accepted);
         self.stats.events_duplicate.add(duplicates);
-        Ok(answers)
+        Ok(Some(answers))
     }
 
     async fn place(
@@ -122,16 +123,18 @@ impl Work {
 }
 
 /// Locks the logs of all projects of a group, in one order for all nodes, so that none waits for another in a circle.
-async fn lock_logs(tx: &mut WriteTx, requests: &[Request], now: Timestamp) -> Result<BTreeMap<(ProjectId, LogKind), OpenLog>> {
+/// `None` if one is not to be had in time.
+async fn lock_logs(tx: &mut WriteTx, requests: &[Request], now: Timestamp) -> Result<Option<BTreeMap<(ProjectId, LogKind), OpenLog>>> {
     let projects: BTreeSet<ProjectId> = requests.iter().map(|r| r.project).collect();
     let mut logs = BTreeMap::new();
     for project in projects {
         let genesis = LogKind::ALL.map(|kind| (kind, indelible_proof::genesis(project, kind)));
-        for (kind, head) in tx.log_lock(project, &genesis).await? {
+        let Some(heads) = tx.log_lock(project, &genesis).await? else { return Ok(None) };
+        for (kind, head) in heads {
             logs.insert((project, kind), OpenLog::new(head, now));
         }
     }
-    Ok(logs)
+    Ok(Some(logs))
 }
 
 /// The external ids of a group that are stored already.

@@ -1,7 +1,7 @@
 //! Sweeps: what aged, what expired, what may be deleted.
 
 use indelible_archive::keys;
-use indelible_model::{Error, Kind, ProjectId, Result, Timestamp};
+use indelible_model::{Error, ProjectId, Result, Timestamp};
 use indelible_store::TaskKind;
 
 use crate::Service;
@@ -9,49 +9,47 @@ use crate::ingest::IDEMPOTENCY_MICROS;
 
 /// Objects deleted, segments expired, and aged logs enqueued, in one sweep.
 const SWEEP: u32 = 300;
-const DAY_MICROS: i64 = 86_400 * 1_000_000;
+/// Deletions that fail in a row before a sweep ends.
+const FAILURES: u32 = 3;
+/// Idempotency keys forgotten in one transaction.
+const KEYS: u32 = 10_000;
 
 impl Service {
-    /// Deletes due objects, forgets expired idempotency keys, enqueues seals of aged logs, applies retention. Idempotent.
+    /// Deletes due objects, forgets expired idempotency keys, enqueues seals of logs that are due, applies retention. Idempotent.
     pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
-        self.sweep_logs(now).await?;
-        self.sweep_objects(now).await
+        // One that fails must not keep the others from being done.
+        let results = [self.sweep_logs(now).await, self.retain(now).await, self.sweep_keys(now).await, self.sweep_objects(now).await];
+        results.into_iter().collect()
     }
 
+    /// Enqueues seals: of tails that are old, or large although nobody enqueued them, and of the largest while all together are too large.
     async fn sweep_logs(&self, now: Timestamp) -> Result<()> {
+        let seal = &self.inner.config.seal;
+        let age = i64::try_from(seal.seal_age_secs).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         let mut tx = self.inner.store.glance().await?;
-        let age = i64::try_from(self.inner.config.seal.seal_age_secs).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let mut aged = tx.log_list_hot_since(Timestamp::clamped(now.micros().saturating_sub(age)), SWEEP).await?;
-        let expired = Timestamp::clamped(now.micros() - IDEMPOTENCY_MICROS);
-        let keys_expired = tx.idempotency_any_before(expired).await?;
-        let kept: Vec<_> = tx.project_list().await?.into_iter().filter_map(|p| Some((p.id, p.retention_days?))).collect();
-        drop(tx);
-        for (project, days) in kept {
-            let cut = Timestamp::clamped(now.micros().saturating_sub(i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MICROS)));
-            self.retain(project, cut, now).await?;
-            // A tail that began before the cut is sealed, so that it can leave.
-            let logs = self.inner.store.glance().await?.log_rows(project).await?;
-            aged.extend(logs.iter().filter(|(_, _, since)| since.is_some_and(|s| s < cut)).map(|(log, ..)| (project, *log)));
+        let mut due = tx.log_list_due(now, Timestamp::clamped(now.micros().saturating_sub(age)), seal.seal_bytes, SWEEP).await?;
+        if self.inner.stats.hot_bytes.get() > seal.hot_bytes / 2 {
+            due.extend(tx.log_list_hottest(SWEEP).await?);
         }
+        drop(tx);
         // One order for all nodes, so that none waits for another in a circle.
-        aged.sort_unstable();
-        aged.dedup();
-        if aged.is_empty() && !keys_expired {
+        due.sort_unstable();
+        due.dedup();
+        if due.is_empty() {
             return Ok(());
         }
         let mut tx = self.inner.store.write().await?;
-        tx.idempotency_expire(expired).await?;
-        for (project, log) in aged {
+        for (project, log) in due {
             tx.task_enqueue(project, log, TaskKind::Seal, now).await?;
         }
         tx.commit().await
     }
 
-    /// Takes the rows of segments whose events are all older than `cut`; their hashes stay.
-    async fn retain(&self, project: ProjectId, cut: Timestamp, now: Timestamp) -> Result<()> {
+    /// Takes the rows of segments whose events are all older than their project keeps them; their hashes stay.
+    async fn retain(&self, now: Timestamp) -> Result<()> {
         let due = Timestamp::clamped(now.micros().saturating_add(self.inner.grace_micros()));
-        let old = self.inner.store.glance().await?.segment_list_expirable(project, cut, SWEEP).await?;
-        for (log, row) in old {
+        let old = self.inner.store.glance().await?.segment_list_expirable(now, SWEEP).await?;
+        for (project, log, row) in old {
             let mut tx = self.inner.store.write().await?;
             if tx.segment_expire(project, log, (row.id, row.generation), &keys::expired(&row.segment.name), due).await? {
                 tx.task_enqueue(project, log, TaskKind::Compact, now).await?;
@@ -60,6 +58,21 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    async fn sweep_keys(&self, now: Timestamp) -> Result<()> {
+        let before = Timestamp::clamped(now.micros() - IDEMPOTENCY_MICROS);
+        if !self.inner.store.glance().await?.idempotency_any_before(before).await? {
+            return Ok(());
+        }
+        loop {
+            let mut tx = self.inner.store.write().await?;
+            let forgotten = tx.idempotency_expire(before, KEYS).await?;
+            tx.commit().await?;
+            if forgotten < u64::from(KEYS) {
+                return Ok(());
+            }
+        }
     }
 
     async fn sweep_objects(&self, now: Timestamp) -> Result<()> {
@@ -73,15 +86,21 @@ impl Service {
         let objects = self.inner.objects.clone();
         let deleted = tokio::task::spawn_blocking(move || {
             let mut deleted = Vec::with_capacity(due.len());
+            let mut failures = 0;
             for retired in due {
                 match objects.delete(&retired.object, retired.upload.as_deref()) {
-                    Ok(()) => deleted.push(retired.object),
-                    // The next would find it away as well, and each costs seconds. The claim runs out by itself.
-                    Err(error) if matches!(error.kind(), Kind::Unavailable(_)) => {
-                        tracing::warn!(%error, "objects could not be deleted; it will be tried again");
-                        break;
+                    Ok(()) => {
+                        failures = 0;
+                        deleted.push(retired.object);
                     }
-                    Err(error) => tracing::warn!(%error, key = retired.object, "an object could not be deleted; it will be tried again"),
+                    Err(error) => {
+                        tracing::warn!(%error, key = retired.object, "an object could not be deleted; it will be tried again");
+                        failures += 1;
+                        // The next would find the store away as well, and each costs seconds. The claims run out by themselves.
+                        if failures == FAILURES {
+                            break;
+                        }
+                    }
                 }
             }
             deleted

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use indelible_archive::{Segment, Selected, Unit, keys};
+use indelible_archive::{Segment, SegmentWriter, Selected, Unit, keys};
 use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
 use indelible_store::{SegmentRow, Task};
 
 use super::draft::Draft;
-use super::superseded;
+use super::{DAY_MICROS, superseded};
 use crate::Service;
 use crate::read::files;
 
@@ -18,16 +18,23 @@ const SMALL: u64 = 4;
 /// Bytes of lines that are moved at once.
 const MOVE_BYTES: usize = 8 << 20;
 
-/// The first run of small neighbours that is worth compacting.
-fn choose(rows: &[SegmentRow], aim: u64) -> Option<&[SegmentRow]> {
+/// Parts of a project's retention within which segments are compacted: a segment leaves with its youngest event, and must not
+/// grow younger for ever.
+const RETENTION_PARTS: i64 = 4;
+
+/// The first run of small neighbours that is worth compacting; `days` is the project's retention.
+fn choose(rows: &[SegmentRow], aim: u64, days: Option<u64>) -> Option<&[SegmentRow]> {
+    let part = days.map(|d| i64::try_from(d).unwrap_or(i64::MAX).saturating_mul(DAY_MICROS) / RETENTION_PARTS);
+    let age = |row: &SegmentRow| part.map(|p| row.segment.max_received.micros().div_euclid(p.max(1)));
     let mut start = 0;
     while start < rows.len() {
         let mut bytes = 0;
+        let alike = age(&rows[start]);
         let run = rows[start..]
             .iter()
             .take_while(|r| {
                 bytes += r.segment.raw_bytes;
-                !r.expired && r.segment.raw_bytes < aim / SMALL && bytes <= aim
+                !r.expired && r.segment.raw_bytes < aim / SMALL && bytes <= aim && age(r) == alike
             })
             .count();
         if run >= RUN {
@@ -43,10 +50,17 @@ impl Service {
     ///
     /// Commits only if every segment is still live at the generation that was read.
     pub(super) async fn compact_log(&self, project: ProjectId, log: LogKind, task: Option<&Task>) -> Result<bool> {
-        let rows = self.inner.store.glance().await?.segment_range(project, log, 1, u64::MAX, false, u32::MAX).await?;
-        let Some(run) = choose(&rows, self.inner.config.seal.segment_bytes) else { return Ok(false) };
+        let rows = self.segments(project, log).await?;
+        let days = self.inner.store.glance().await?.project_retention(project).await?;
+        let Some(run) = choose(&rows, self.inner.config.seal.segment_bytes, days) else { return Ok(false) };
         let Some(first) = run.first() else { return Ok(false) };
-        let (mut draft, mut writer) = Draft::begin(self, project, log, first.segment.first, task).await?;
+        let (mut draft, writer) = Draft::begin(self, project, log, first.segment.first, task).await?;
+        let done = self.compact_into(&mut draft, writer, project, log, run).await;
+        draft.abandon(done).await?;
+        self.inner.stats.compactions.add(1);
+        Ok(true)
+    }
+    async fn compact_into(&self, draft: &mut Draft<'_>, mut writer: SegmentWriter, project: ProjectId, log: LogKind, run: &[SegmentRow]) -> Result<()> {
         for row in run {
             let (objects, input, sizes) = (self.inner.objects.clone(), row.segment.name.clone(), files(row));
             let segment = Arc::new(tokio::task::spawn_blocking(move || Segment::open(&objects, &input, &sizes)).await.map_err(Error::internal)??);
@@ -77,9 +91,7 @@ impl Service {
             return Err(superseded("The segments changed while they were compacted."));
         }
         draft.confirm(&mut tx).await?;
-        tx.commit().await?;
-        self.inner.stats.compactions.add(1);
-        Ok(true)
+        tx.commit().await
     }
 }
 
@@ -99,7 +111,7 @@ mod tests {
     fn runs_of_small_neighbours_up_to_the_aim() {
         let run = |sizes: &[u64]| {
             let rows: Vec<_> = (1..).zip(sizes).map(|(i, s)| row(i, *s)).collect();
-            choose(&rows, 100).map(|r| (r[0].segment.first, r.len()))
+            choose(&rows, 100, None).map(|r| (r[0].segment.first, r.len()))
         };
         assert_eq!(run(&[]), None);
         assert_eq!(run(&[1, 1, 1]), None);
@@ -107,8 +119,19 @@ mod tests {
         assert_eq!(run(&[90, 1, 1, 1, 1, 1]), Some((2, 5)));
         assert_eq!(run(&[24, 24, 24, 24, 24]), Some((1, 4)));
         assert_eq!(run(&[30, 1, 1, 30, 1, 1, 1]), None);
+        // With a retention, what came in at very different times stays apart: three segments every three days, and a part is two and a half.
+        let aged: Vec<_> = (1..)
+            .take(8)
+            .map(|i| {
+                let mut row = row(i, 1);
+                row.segment.max_received = Timestamp::clamped(i64::try_from(i).unwrap() / 3 * 3 * DAY_MICROS);
+                row
+            })
+            .collect();
+        assert_eq!(choose(&aged, 100, Some(10)).map(|r| (r[0].segment.first, r.len())), None);
+        assert_eq!(choose(&aged, 100, Some(80)).map(|r| r.len()), Some(8));
         // An expired one has no rows to move.
         let rows: Vec<_> = (97..).take(8).map(|i| row(i, 1)).collect();
-        assert_eq!(choose(&rows, 100).map(|r| (r[0].segment.first, r.len())), Some((101, 4)));
+        assert_eq!(choose(&rows, 100, None).map(|r| (r[0].segment.first, r.len())), Some((101, 4)));
     }
 }

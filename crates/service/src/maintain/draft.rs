@@ -2,6 +2,7 @@
 //! it gives signs of life, so that nobody collects them and nobody else takes the task over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use indelible_archive::objects::UploadNote;
 use indelible_archive::{SegmentInfo, SegmentWriter, keys};
@@ -71,10 +72,32 @@ impl<'a> Draft<'a> {
         self.alive = now;
         Ok(())
     }
-    /// Ends the objects and begins the transaction that publishes them.
-    pub(super) async fn finish(&self, writer: SegmentWriter) -> Result<(NewSegment, WriteTx)> {
-        let info = tokio::task::spawn_blocking(move || writer.finish()).await.map_err(Error::internal)??;
+    /// Ends the objects, with signs of life, and begins the transaction that publishes them.
+    pub(super) async fn finish(&mut self, writer: SegmentWriter) -> Result<(NewSegment, WriteTx)> {
+        let mut finishing = tokio::task::spawn_blocking(move || writer.finish());
+        let pause = Duration::from_micros(self.inner.lease_micros().unsigned_abs() / 4);
+        let info = loop {
+            tokio::select! {
+                done = &mut finishing => break done.map_err(Error::internal)??,
+                () = tokio::time::sleep(pause) => self.keep().await?,
+            }
+        };
         Ok((new_segment(&self.name, &info), self.inner.store.write().await?))
+    }
+    /// What came to nothing is collected, also if it was collected once before it was written. Not for a commit whose outcome is unknown.
+    pub(super) async fn abandon<T>(&self, done: Result<T>) -> Result<T> {
+        let Err(error) = done else { return done };
+        if !error.may_have_happened() {
+            let noted = async {
+                let mut tx = self.inner.store.write().await?;
+                tx.object_note(&self.staged, self.due(self.inner.clock.now())).await?;
+                tx.commit().await
+            };
+            if let Err(e) = noted.await {
+                tracing::warn!(error = %e, segment = self.name, "the objects of a segment that came to nothing could not be noted");
+            }
+        }
+        Err(error)
     }
     /// Fails unless the task is still ours. The last step of a transaction: rows of tasks are locked after all others.
     pub(super) async fn confirm(&self, tx: &mut WriteTx) -> Result<()> {

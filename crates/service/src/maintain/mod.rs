@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use indelible_model::{Error, Kind, LogKind, ProjectId, Result, Timestamp};
-use indelible_store::{Task, TaskKind};
+use indelible_store::{SegmentRow, Task, TaskKind};
 
 use crate::{Inner, Service, die_on_failed_sync};
 
@@ -23,6 +23,10 @@ const SWEEP_MICROS: i64 = 10_000_000;
 const RETRY_MICROS: i64 = 2_000_000;
 /// Wait after a failed task at most.
 const RETRY_MOST_MICROS: i64 = 60_000_000;
+
+const DAY_MICROS: i64 = 86_400 * 1_000_000;
+/// Segments looked up at once.
+const SEGMENTS: u32 = 1000;
 
 /// How often, in a row, somebody else may have been faster.
 const OVERTAKEN: usize = 20;
@@ -138,6 +142,19 @@ impl Service {
             tx.task_enqueue(task.project, task.log, task.kind, now).await?;
         }
         tx.commit().await
+    }
+    /// All segments of a log, in order, expired ones too.
+    pub(crate) async fn segments(&self, project: ProjectId, log: LogKind) -> Result<Vec<SegmentRow>> {
+        let mut all: Vec<SegmentRow> = Vec::new();
+        loop {
+            let next = all.last().map_or(1, |r| r.segment.last + 1);
+            let rows = self.inner.store.glance().await?.segment_range(project, log, next, u64::MAX, false, SEGMENTS).await?;
+            let more = rows.len() == SEGMENTS as usize;
+            all.extend(rows);
+            if !more {
+                return Ok(all);
+            }
+        }
     }
     async fn refresh_gauges(&self) -> Result<()> {
         let mut tx = self.inner.store.glance().await?;

@@ -1,5 +1,6 @@
 //! Batches into a segment.
 
+use indelible_archive::SegmentWriter;
 use indelible_archive::unit::HotBatch;
 use indelible_model::{Error, LogKind, ProjectId, Result};
 use indelible_store::{Task, TaskKind};
@@ -17,12 +18,21 @@ impl Service {
     /// Commits only if every batch is still live at the generation that was read.
     pub(super) async fn seal_log(&self, project: ProjectId, log: LogKind, task: Option<&Task>) -> Result<bool> {
         let Some(first) = self.inner.store.read().await?.batch_range(project, log, 1, u64::MAX, 1).await?.into_iter().next() else { return Ok(false) };
-        let (mut draft, mut writer) = Draft::begin(self, project, log, first.batch.first, task).await?;
+        let (mut draft, writer) = Draft::begin(self, project, log, first.batch.first, task).await?;
+        let done = self.seal_into(&mut draft, writer, project, log, first.batch.first).await;
+        draft.abandon(done).await?;
+        self.inner.stats.seals.add(1);
+        Ok(true)
+    }
+    async fn seal_into(&self, draft: &mut Draft<'_>, mut writer: SegmentWriter, project: ProjectId, log: LogKind, first: u64) -> Result<()> {
         let mut inputs = Vec::new();
-        let mut next = first.batch.first;
+        let mut next = first;
         while writer.raw_bytes() < self.inner.config.seal.segment_bytes {
             let rows = self.inner.store.read().await?.batch_range(project, log, next, u64::MAX, BATCHES).await?;
-            let Some(last) = rows.last() else { break };
+            let (Some(from), Some(last)) = (rows.first(), rows.last()) else { break };
+            if from.batch.first != next {
+                return Err(superseded("The batches were merged while they were sealed."));
+            }
             next = last.batch.last + 1;
             inputs.extend(rows.iter().map(|r| (r.id, r.generation)));
             writer = tokio::task::spawn_blocking(move || {
@@ -44,8 +54,6 @@ impl Service {
         draft.confirm(&mut tx).await?;
         // Compaction also publishes the manifest.
         tx.task_enqueue(project, log, TaskKind::Compact, now).await?;
-        tx.commit().await?;
-        self.inner.stats.seals.add(1);
-        Ok(true)
+        tx.commit().await
     }
 }

@@ -315,7 +315,15 @@ impl Export {
         if piece.rows as u64 > self.remaining {
             // More than is left of the limit: do this unit again for the rest only.
             let unit = piece.unit.take().ok_or_else(|| Error::internal("a unit was not kept for the limit"))?;
-            piece = self.job(unit, self.remaining, FIRST_BYTES, None).await.map_err(Error::internal)?.map_err(not_gone)?;
+            let positions = positions(&unit);
+            piece = match self.job(unit, self.remaining, FIRST_BYTES, None).await.map_err(Error::internal)? {
+                Err(e) if self.reader.anew(&mut self.retries, &e) => {
+                    self.ahead.drain(..).for_each(|(_, job)| job.abort());
+                    self.scan.rewind(&positions);
+                    return Ok(Vec::new());
+                }
+                done => done.map_err(not_gone)?,
+            };
         }
         self.remaining -= piece.rows as u64;
         self.room = piece._room.take();

@@ -20,8 +20,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
-use crate::Config;
 use crate::budget::Budget;
+use crate::{Config, in_time, patience};
 
 pub use export::{Coding, Export, ExportOptions, Finished, Format};
 pub use page::Page;
@@ -125,7 +125,9 @@ impl Reader {
     }
     /// The snapshot: the head position, 0 for an empty log.
     pub(crate) async fn head(&self, project: ProjectId, log: LogKind) -> Result<u64> {
-        Ok(self.shared.store.glance().await?.log_head(project, log).await?.map_or(0, |h| h.position))
+        let store = &self.shared.store;
+        let head = in_time(patience(store), async { store.glance().await?.log_head(project, log).await }).await?;
+        Ok(head.map_or(0, |h| h.position))
     }
     /// Runs decoding or encoding on a worker thread.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -9,6 +9,7 @@ use indelible_model::query::{Filter, Order, Query};
 use indelible_model::{Error, Kind, LogKind, ProjectId, Result};
 
 use super::{RETRIES, Reader, not_gone};
+use crate::{in_time, patience};
 
 /// Batches that are looked up at once: a slow reader keeps them decoded.
 const BATCHES: u32 = 1;
@@ -94,10 +95,19 @@ impl Scan {
     async fn look(&mut self) -> Result<()> {
         let (from, to) = (self.left.start, self.left.end - 1);
         let next = if self.back { to } else { from };
-        let mut tx = self.reader.shared.store.read().await?;
-        let found = tx.segment_range(self.project, self.log, next, next, self.back, 1).await?;
+        let store = &self.reader.shared.store;
+        let (found, rows) = in_time(patience(store), async {
+            let mut tx = store.read().await?;
+            let found = tx.segment_range(self.project, self.log, next, next, self.back, 1).await?;
+            let rows = match (found.is_empty(), self.back) {
+                (false, _) => Vec::new(),
+                (true, true) => tx.batch_range_back(self.project, self.log, from, to, BATCHES).await?,
+                (true, false) => tx.batch_range(self.project, self.log, from, to, BATCHES).await?,
+            };
+            Ok((found, rows))
+        })
+        .await?;
         if let Some(row) = found.into_iter().next() {
-            drop(tx);
             let s = &row.segment;
             let early = self.filter.from.is_some_and(|from| s.max_occurred < from);
             let late = self.filter.to.is_some_and(|to| s.min_occurred > to);
@@ -115,9 +125,6 @@ impl Scan {
             self.segment = Some((segment, rows));
             return Ok(());
         }
-        let rows =
-            if self.back { tx.batch_range_back(self.project, self.log, from, to, BATCHES).await? } else { tx.batch_range(self.project, self.log, from, to, BATCHES).await? };
-        drop(tx);
         let mut expected = next;
         for row in rows {
             let (first, last) = (row.batch.first, row.batch.last);

@@ -6,6 +6,7 @@ ALTER TABLE projects ADD COLUMN retention_days BIGINT;
 ALTER TABLE segments ADD COLUMN max_received BIGINT NOT NULL DEFAULT 0;
 UPDATE segments SET max_received = created_at;
 ALTER TABLE segments ADD COLUMN expired BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX segments_by_age ON segments (project, max_received) WHERE expired = 0;
 
 -- The id of an unfinished multipart upload. `due` below 0: claimed for deletion until then.
 ALTER TABLE retired ADD COLUMN upload TEXT;

@@ -13,7 +13,7 @@ pub(super) async fn a_log_begins_with_its_genesis(bench: &Bench) {
     let store = &bench.store;
     for _ in 0..2 {
         let mut tx = store.write().await.unwrap();
-        let heads = tx.log_lock(P, &GENESIS).await.unwrap();
+        let heads = tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
         let empty = |hash| LogHead { position: 0, hash, last_id: [0; 16], received_at: at(0), hot_batches: 0, hot_events: 0, hot_bytes: 0 };
         assert_eq!(heads, [(LogKind::Events, empty([10; 32])), (LogKind::Activity, empty([11; 32]))]);
         tx.commit().await.unwrap();
@@ -35,7 +35,7 @@ pub(super) async fn a_log_begins_with_its_genesis(bench: &Bench) {
     drop(tx);
 
     let mut tx = store.write().await.unwrap();
-    let heads = tx.log_lock(P, &GENESIS).await.unwrap();
+    let heads = tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     assert_eq!(heads[0], (LOG, head(7, 2)));
     assert_eq!(heads[1].1.hash, [11; 32]);
 }
@@ -52,7 +52,7 @@ pub(super) async fn a_missing_project_has_no_logs(bench: &Bench) {
 
 pub(super) async fn what_is_not_committed_never_was(bench: &Bench) {
     let mut tx = bench.store.write().await.unwrap();
-    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     tx.log_append(P, LOG, &[batch(1, 5)], &head(5, 1), at(1)).await.unwrap();
     assert_eq!(tx.log_head(P, LOG).await.unwrap(), Some(head(5, 1)));
     assert_eq!(bench.store.read().await.unwrap().log_head(P, LOG).await.unwrap(), None);
@@ -82,7 +82,7 @@ pub(super) async fn batches_are_found_by_any_position_they_hold(bench: &Bench) {
 pub(super) async fn batches_that_do_not_follow_the_head_conflict(bench: &Bench) {
     let append = async |first, last, batches| {
         let mut tx = bench.store.write().await.unwrap();
-        tx.log_lock(P, &GENESIS).await.unwrap();
+        tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
         let done = tx.log_append(P, LOG, &[batch(first, last)], &head(last, batches), at(1)).await;
         match done {
             Ok(()) => tx.commit().await.map_err(|e| e.kind()),
@@ -107,7 +107,7 @@ pub(super) async fn a_large_append_is_one_step(bench: &Bench) {
     let body: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
     let batches: Vec<_> = (1..=37).map(|i| NewBatch { body: body.clone(), ..batch(i, i) }).collect();
     let mut tx = bench.store.write().await.unwrap();
-    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     tx.log_append(P, LOG, &[], &head(0, 0), at(1)).await.unwrap();
     let before = bench.store.counters().statements;
     tx.log_append(P, LOG, &batches, &head(37, 37), at(1)).await.unwrap();
@@ -138,14 +138,41 @@ pub(super) async fn merged_batches_count_as_before(bench: &Bench) {
     assert!(!tx.batch_merge(Q, LOG, &[(after[0].id, 1), (after[1].id, 1)], &batch(1, 9)).await.unwrap());
 }
 
-pub(super) async fn old_tails_are_listed(bench: &Bench) {
-    fill(&bench.store, &[(1, 5)]).await;
-    append_next(&bench.store, Q, 1, 1).await;
-    let mut tx = bench.store.read().await.unwrap();
-    assert_eq!(tx.log_list_hot_since(at(1), 9).await.unwrap(), []);
-    assert_eq!(tx.log_list_hot_since(at(2), 9).await.unwrap(), [(P, LOG), (Q, LOG)]);
-    assert_eq!(tx.log_list_hot_since(at(2), 1).await.unwrap(), [(P, LOG)]);
-    drop(tx);
-    assert!(seal(&bench.store, &segment(1, 5), &batches(&bench.store).await).await);
-    assert_eq!(bench.store.glance().await.unwrap().log_list_hot_since(at(99), 9).await.unwrap(), [(Q, LOG)]);
+pub(super) async fn tails_that_must_be_sealed_are_listed(bench: &Bench) {
+    const DAY: i64 = 86_400_000_000;
+    let store = &bench.store;
+    // P began at 1 and has 20 bytes, Q began at 1 and has 10.
+    fill(store, &[(1, 5), (6, 7)]).await;
+    append_next(store, Q, 1, 1).await;
+    let due = async |now, before, bytes, most| store.glance().await.unwrap().log_list_due(at(now), at(before), bytes, most).await.unwrap();
+    assert_eq!(due(100 * DAY, 1, 21, 9).await, []);
+    assert_eq!(due(100 * DAY, 2, 21, 9).await, [(P, LOG), (Q, LOG)]);
+    assert_eq!(due(100 * DAY, 2, 21, 1).await, [(P, LOG)]);
+    assert_eq!(due(100 * DAY, 1, 20, 9).await, [(P, LOG)]);
+    let mut tx = store.write().await.unwrap();
+    assert!(tx.project_retain(Q, Some(7)).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(due(7 * DAY + 1, 1, 21, 9).await, []);
+    assert_eq!(due(7 * DAY + 2, 1, 21, 9).await, [(Q, LOG)]);
+    assert_eq!(due(7 * DAY + 2, 2, 20, 9).await, [(P, LOG), (Q, LOG)], "each once");
+
+    let hottest = async |most| store.glance().await.unwrap().log_list_hottest(most).await.unwrap();
+    assert_eq!(hottest(9).await, [(P, LOG), (Q, LOG)]);
+    append_next(store, Q, 1, 1).await;
+    append_next(store, Q, 1, 1).await;
+    assert_eq!(hottest(9).await, [(Q, LOG), (P, LOG)]);
+    assert_eq!(hottest(1).await, [(Q, LOG)]);
+    assert!(seal(store, &segment(1, 7), &batches(store).await).await);
+    assert_eq!(hottest(9).await, [(Q, LOG)]);
+    assert_eq!(due(100 * DAY, 99, 1, 9).await, [(Q, LOG)]);
+
+    // The oldest are chosen, and told in the order of their projects.
+    let first = ProjectId([0; 16]);
+    let mut tx = store.write().await.unwrap();
+    assert!(tx.project_create(first, "first", at(1)).await.unwrap());
+    tx.log_lock(first, &GENESIS).await.unwrap().unwrap();
+    tx.log_append(first, LOG, &[batch(1, 1)], &head(1, 1), at(2)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(100, 99, 99, 1).await, [(Q, LOG)]);
+    assert_eq!(due(100, 99, 99, 2).await, [(first, LOG), (Q, LOG)]);
 }

@@ -59,7 +59,7 @@ pub(super) async fn projects_wait_for_themselves_only(bench: &Bench) {
     append_next(&bench.store, P, 1, 1).await;
     append_next(&bench.store, Q, 1, 1).await;
     let mut holder = bench.store.write().await.unwrap();
-    holder.log_lock(P, &GENESIS).await.unwrap();
+    holder.log_lock(P, &GENESIS).await.unwrap().unwrap();
     let store = bench.store.clone();
     let own = tokio::spawn(async move { append_next(&store, P, 5, 2).await });
     let store = bench.store.clone();
@@ -84,7 +84,7 @@ pub(super) async fn projects_wait_for_themselves_only(bench: &Bench) {
 pub(super) async fn a_writer_that_gives_up_leaves_nothing(bench: &Bench) {
     append_next(&bench.store, P, 1, 1).await;
     let mut holder = bench.store.write().await.unwrap();
-    holder.log_lock(P, &GENESIS).await.unwrap();
+    holder.log_lock(P, &GENESIS).await.unwrap().unwrap();
     for _ in 0..3 {
         assert!(timeout(SOON / 4, append_next(&bench.store, P, 5, 2)).await.is_err());
     }
@@ -235,7 +235,7 @@ pub(super) async fn seals_and_appends_lose_nothing(bench: &Bench) {
     appending.await.unwrap();
     let head = bench.store.glance().await.unwrap().log_head(P, LOG).await.unwrap().unwrap();
     assert_eq!((head.position, head.hot_batches, head.hot_events, head.hot_bytes), (121, 0, 0, 0));
-    assert_eq!(bench.store.glance().await.unwrap().log_list_hot_since(at(i64::MAX / 4), 9).await.unwrap(), []);
+    assert_eq!(bench.store.glance().await.unwrap().log_list_due(at(i64::MAX / 4), at(i64::MAX / 4), 0, 9).await.unwrap(), []);
 }
 
 pub(super) async fn two_seals_of_the_same_batches_make_one_segment(bench: &Bench) {
@@ -258,7 +258,7 @@ pub(super) async fn duplicates_are_seen_under_the_lock(bench: &Bench) {
         let store = if i % 2 == 0 { bench.store.clone() } else { bench.node().await };
         all.spawn(async move {
             let mut tx = store.write().await.unwrap();
-            tx.log_lock(P, &GENESIS).await.unwrap();
+            tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
             let is_new = tx.external_find(P, &[[5; 16]]).await.unwrap().is_empty();
             if is_new {
                 tx.external_insert(P, LOG, &[([5; 16], 1)]).await.unwrap();

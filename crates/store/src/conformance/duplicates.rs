@@ -13,12 +13,12 @@ fn digest(i: u64) -> [u8; 16] {
 
 pub(super) async fn external_ids_are_found_within_their_project(bench: &Bench) {
     let mut tx = bench.store.write().await.unwrap();
-    let ids: Vec<_> = (0..1100).map(|i| (digest(i), i + 1)).collect();
+    let ids: Vec<_> = (0..30_000).map(|i| (digest(i), i + 1)).collect();
     tx.external_insert(P, LOG, &ids).await.unwrap();
     tx.external_insert(P, LOG, &[]).await.unwrap();
     let digests: Vec<_> = ids.iter().map(|(d, _)| *d).chain([[9; 16]]).collect();
     let hits = tx.external_find(P, &digests).await.unwrap();
-    assert_eq!(hits.len(), 1100);
+    assert_eq!(hits.len(), 30_000);
     assert!(hits.contains(&ExternalHit { digest: ids[7].0, log: LOG, position: 8 }));
     tx.commit().await.unwrap();
     let mut tx = bench.store.read().await.unwrap();
@@ -28,9 +28,9 @@ pub(super) async fn external_ids_are_found_within_their_project(bench: &Bench) {
     drop(tx);
     for (project, kind) in [(P, Kind::Conflict), (NOBODY, Kind::NotFound)] {
         let mut tx = bench.store.write().await.unwrap();
-        assert_eq!(tx.external_insert(project, LOG, &[(digest(5000), 1), (digest(4), 2)]).await.unwrap_err().kind(), kind);
+        assert_eq!(tx.external_insert(project, LOG, &[(digest(50_000), 1), (digest(4), 2)]).await.unwrap_err().kind(), kind);
     }
-    assert_eq!(bench.store.glance().await.unwrap().external_find(P, &[digest(5000)]).await.unwrap(), []);
+    assert_eq!(bench.store.glance().await.unwrap().external_find(P, &[digest(50_000)]).await.unwrap(), []);
 }
 
 pub(super) async fn external_ids_are_listed_in_pages(bench: &Bench) {
@@ -62,9 +62,37 @@ pub(super) async fn idempotency_keys_expire(bench: &Bench) {
     let again = IdempotencyRow { body_digest: [2; 32], outcome: vec![] };
     tx.idempotency_insert(P, "r", "k", &again, at(200)).await.unwrap();
     assert_eq!(tx.idempotency_find(P, "r", "k", at(200)).await.unwrap(), Some(again));
-    assert_eq!(tx.idempotency_expire(at(200)).await.unwrap(), 0);
-    assert_eq!(tx.idempotency_expire(at(201)).await.unwrap(), 1);
+    assert_eq!(tx.idempotency_expire(at(200), 9).await.unwrap(), 0);
+    assert_eq!(tx.idempotency_expire(at(201), 9).await.unwrap(), 1);
     assert_eq!(tx.idempotency_insert(NOBODY, "r", "k", &row, at(1)).await.unwrap_err().kind(), Kind::NotFound);
+}
+
+pub(super) async fn a_few_keys_are_forgotten_at_a_time(bench: &Bench) {
+    let row = IdempotencyRow { body_digest: [1; 32], outcome: vec![5] };
+    let mut tx = bench.store.write().await.unwrap();
+    for i in 0..7 {
+        tx.idempotency_insert(if i % 2 == 0 { P } else { Q }, "r", &format!("k{i}"), &row, at(i)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let expire = async |before, most| {
+        let mut tx = bench.store.write().await.unwrap();
+        let forgotten = tx.idempotency_expire(at(before), most).await.unwrap();
+        tx.commit().await.unwrap();
+        forgotten
+    };
+    assert_eq!(expire(6, 4).await, 4);
+    assert!(!bench.store.glance().await.unwrap().idempotency_any_before(at(4)).await.unwrap(), "the oldest first");
+    assert_eq!(expire(6, 4).await, 2);
+    assert_eq!(expire(6, 4).await, 0);
+    // A key that is used anew while it is being forgotten stays, and two nodes do not wait for each other.
+    if bench.store.writers() > 1 {
+        let mut user = bench.store.write().await.unwrap();
+        user.idempotency_insert(P, "r", "k6", &row, at(100)).await.unwrap();
+        assert_eq!(expire(50, 9).await, 0);
+        user.commit().await.unwrap();
+        assert_eq!(expire(50, 9).await, 0);
+        assert!(bench.store.glance().await.unwrap().idempotency_find(P, "r", "k6", at(100)).await.unwrap().is_some());
+    }
 }
 
 pub(super) async fn idempotency_keys_are_listed_in_pages(bench: &Bench) {
@@ -86,3 +114,27 @@ pub(super) async fn idempotency_keys_are_listed_in_pages(bench: &Bench) {
     assert_eq!(order, [("a", "a", 2, at(2)), ("a", "z", 1, at(1)), ("b", "a", 0, at(0))]);
     assert_eq!(seen[0].row.outcome, [2]);
 }
+
+async fn speed(home: Home) {
+    let bench = Bench::new(home).await;
+    for round in 0..3u64 {
+        let ids: Vec<_> = (0..50_000).map(|i: u64| { let h = (round * 50_000 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15); let mut d = [0; 16]; d[..8].copy_from_slice(&h.to_be_bytes()); (d, i) }).collect();
+        let digests: Vec<_> = ids.iter().map(|(d, _)| *d).collect();
+        let t = std::time::Instant::now();
+        let mut tx = bench.store.write().await.unwrap();
+        assert!(tx.external_find(P, &digests).await.unwrap().is_empty());
+        let a = t.elapsed();
+        tx.external_insert(P, LOG, &ids).await.unwrap();
+        let b = t.elapsed();
+        tx.commit().await.unwrap();
+        let c = t.elapsed();
+        let mut tx = bench.store.read().await.unwrap();
+        assert_eq!(tx.external_find(P, &digests).await.unwrap().len(), 50_000);
+        println!("find new {a:?} insert {:?} commit {:?} find all {:?}", b - a, c - b, t.elapsed() - c);
+    }
+    bench.end().await;
+}
+#[tokio::test]
+async fn speed_file() { speed(Home::file()).await }
+#[tokio::test]
+async fn speed_server() { speed(Home::server().await).await }

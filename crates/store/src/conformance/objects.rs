@@ -112,12 +112,48 @@ pub(super) async fn uploads_are_told_to_the_collector(bench: &Bench) {
 pub(super) async fn names_are_known(bench: &Bench) {
     let store = &bench.store;
     stage(store, &["p/a_b/rows"], 100).await;
-    fill(store, &[(1, 1)]).await;
-    assert!(seal(store, &segment(1, 1), &batches(store).await).await);
+    fill(store, &[(1, 1), (2, 2)]).await;
+    let rows = batches(store).await;
+    assert!(seal(store, &segment(1, 1), &rows[..1]).await);
+    assert!(seal(store, &segment(2, 2), &rows[1..]).await);
+    let mut tx = store.write().await.unwrap();
+    let expired = tx.segment_range(P, LOG, 2, 2, false, 9).await.unwrap().remove(0);
+    assert!(tx.segment_expire(P, LOG, (expired.id, expired.generation), &[], at(50)).await.unwrap());
+    tx.commit().await.unwrap();
     let mut tx = store.read().await.unwrap();
-    for (name, known) in [("p/a_b", true), ("p/axb", false), ("s1-1", true), ("s1", false), ("a_b", false)] {
-        assert_eq!(tx.object_known(name).await.unwrap(), known, "{name}");
+    let known = [("p/a_b", "p/a_b/rows"), ("s1-1", "s1-1/rows"), ("s1-1", "s1-1/hashes"), ("s2-2", "s2-2/hashes")];
+    let unknown =
+        [("p/a_b", "p/a_b/columns"), ("p/axb", "p/axb/rows"), ("s1", "s1-1/rows"), ("s1-1", "s1-1"), ("s1-1", "s2-2/rows"), ("s2-2", "s2-2/rows"), ("s2-2", "s1-1/hashes")];
+    for (segment, object) in known {
+        assert!(tx.object_known(segment, object).await.unwrap(), "{segment} {object}");
     }
+    for (segment, object) in unknown {
+        assert!(!tx.object_known(segment, object).await.unwrap(), "{segment} {object}");
+    }
+}
+
+pub(super) async fn what_was_not_published_is_noted_again(bench: &Bench) {
+    let store = &bench.store;
+    let note = async |objects: &[&str], due| {
+        let mut tx = store.write().await.unwrap();
+        tx.object_note(&names(objects), at(due)).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    // One that waits keeps its time; one that was collected and forgotten comes back; a repetition changes nothing.
+    stage(store, &["waits"], 500).await;
+    note(&["waits", "forgotten", "forgotten"], 100).await;
+    note(&[], 100).await;
+    assert_eq!(claim(store, 200, 300, 9).await, ["forgotten"]);
+    // Written after its claimer found nothing to delete, and before it forgot the name.
+    note(&["forgotten"], 210).await;
+    let mut tx = store.write().await.unwrap();
+    tx.object_forget(&names(&["forgotten"])).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(claim(store, 220, 320, 9).await, ["forgotten"]);
+    let mut tx = store.write().await.unwrap();
+    tx.object_forget(&names(&["forgotten"])).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(claim(store, 600, 700, 9).await, ["waits"]);
 }
 
 pub(super) async fn marks_are_set_and_taken_away(bench: &Bench) {

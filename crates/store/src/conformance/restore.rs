@@ -43,7 +43,7 @@ pub(super) async fn what_was_read_can_be_restored(bench: &Bench) {
 
     // What was restored goes on as it would have done elsewhere.
     let mut tx = bench.store.write().await.unwrap();
-    let heads = tx.log_lock(id, &GENESIS).await.unwrap();
+    let heads = tx.log_lock(id, &GENESIS).await.unwrap().unwrap();
     assert_eq!(heads[0], (LOG, head.clone()));
     assert_eq!((heads[1].0, heads[1].1.position), (LogKind::Activity, 0));
     tx.log_append(id, LOG, &[batch(14, 14)], &LogHead { position: 14, ..head.clone() }, at(1)).await.unwrap();

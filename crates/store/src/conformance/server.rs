@@ -28,13 +28,13 @@ async fn a_restarted_server_is_met_without_an_error() {
 async fn a_transaction_that_lost_its_connection_never_was() {
     let bench = Bench::new(Home::server().await).await;
     let mut tx = bench.store.write().await.unwrap();
-    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     bench.home.raw(END).await;
     let error = tx.log_append(P, LOG, &[batch(1, 5)], &head(5, 1), at(1)).await.unwrap_err();
     assert_eq!((error.kind(), error.may_have_happened()), (Kind::Unavailable(2), false));
     drop(tx);
     let mut tx = bench.store.write().await.unwrap();
-    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     tx.log_append(P, LOG, &[batch(1, 5)], &head(5, 1), at(1)).await.unwrap();
     bench.home.raw(END).await;
     // The outcome of this commit cannot be known.
@@ -60,16 +60,21 @@ async fn a_lock_that_is_held_too_long_is_given_up() {
     let bench = Bench::new(Home::server().await).await;
     append_next(&bench.store, P, 1, 1).await;
     let mut holder = bench.store.write().await.unwrap();
-    holder.log_lock(P, &GENESIS).await.unwrap();
+    holder.log_lock(P, &GENESIS).await.unwrap().unwrap();
     let began = Instant::now();
-    let error = bench.store.write().await.unwrap().log_lock(P, &GENESIS).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable(2));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(bench.store.write().await.unwrap().log_lock(P, &GENESIS).await.unwrap(), None);
+    assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+    // Nor are the logs of a project without any made while another makes them.
+    let mut maker = bench.store.write().await.unwrap();
+    maker.log_lock(Q, &GENESIS).await.unwrap().unwrap();
+    let mut late = bench.store.write().await.unwrap();
+    assert_eq!(late.log_lock(Q, &GENESIS).await.unwrap(), None);
+    assert_eq!(late.commit().await.unwrap_err().kind(), Kind::Internal);
     // A statement that was given up must not be followed by a commit.
     let mut tx = bench.store.write().await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(100), tx.log_lock(P, &GENESIS)).await.is_err());
     assert_eq!(tx.commit().await.unwrap_err().kind(), Kind::Internal);
-    drop(holder);
+    drop((holder, maker));
     bench.end().await;
 }
 
@@ -83,6 +88,36 @@ async fn a_server_that_is_away_is_told_without_its_address() {
     let bad = Database::Server { url: "postgres://user:hunter2@127.0.0.1:port/db".into(), connections: 4 };
     let told = format!("{database:?} {error:?} {bad:?} {:?}", Store::migrate(&bad).await.unwrap_err());
     assert!(!told.contains("hunter2") && !told.contains("127.0.0.1"), "{told}");
+}
+
+/// As a server that was demoted: what is connected to it is closed, so that the next connection finds the one that takes writes.
+#[tokio::test]
+async fn a_server_that_only_reads_is_left() {
+    let bench = Bench::new(Home::server().await).await;
+    append_next(&bench.store, P, 1, 1).await;
+    let (url, name) = bench.home.drop.as_ref().unwrap();
+    admin(url, format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    bench.home.raw(END).await;
+    let some = [bench.store.write().await.unwrap(), bench.store.write().await.unwrap(), bench.store.write().await.unwrap()];
+    for mut tx in some {
+        let error = tx.log_lock(P, &GENESIS).await.unwrap_err();
+        assert_eq!((error.kind(), error.may_have_happened()), (Kind::Unavailable(2), false));
+    }
+    assert!(!bench.store.glance().await.unwrap().writable().await.unwrap());
+    let error = bench.store.write().await.unwrap().project_retain(P, Some(1)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable(2));
+    admin(url, format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+    // The glance before left one more, which the next write closes.
+    let mut left = 0;
+    while bench.store.write().await.unwrap().log_lock(P, &GENESIS).await.is_err() {
+        left += 1;
+    }
+    assert!(left <= 1, "{left}");
+    for _ in 0..8 {
+        append_next(&bench.store, P, 1, 1).await;
+    }
+    assert!(bench.store.glance().await.unwrap().writable().await.unwrap());
+    bench.end().await;
 }
 
 /// A server that takes bytes and says nothing, as a frozen one does.
@@ -122,7 +157,7 @@ async fn a_server_that_says_nothing_is_given_up() {
     let database = Database::Server { url: format!("postgres://{}@127.0.0.1:{port}/{name}", options.get_username()), connections: 4 };
     let store = Store::open(&database, false).await.unwrap();
     let mut tx = store.write().await.unwrap();
-    tx.log_lock(P, &GENESIS).await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
     let mut glance = store.glance().await.unwrap();
     frozen.send(true).unwrap();
     for what in 0..3 {
@@ -143,7 +178,9 @@ async fn a_server_that_says_nothing_is_given_up() {
 async fn sessions_confirm_what_is_on_disk() {
     let bench = Bench::new(Home::server().await).await;
     let mut tx = bench.store.write().await.unwrap();
-    for (setting, value) in [("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "4s"), ("application_name", "indelible")] {
+    for (setting, value) in
+        [("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "1s"), ("transaction_read_only", "off"), ("application_name", "indelible")]
+    {
         let row = tx.conn.one("SELECT current_setting($1)", crate::db::args![setting]).await.unwrap();
         assert_eq!(row.get::<String>(0).unwrap(), value, "{setting}");
     }

@@ -94,6 +94,11 @@ pub(super) async fn statements_are_counted(bench: &Bench) {
     assert_eq!((appended.statements - made.statements, appended.transactions - made.transactions), (3 + 2 * framed, 1));
 }
 
+pub(super) async fn a_store_that_takes_writes_says_so(bench: &Bench) {
+    assert!(bench.store.glance().await.unwrap().writable().await.unwrap());
+    assert!(bench.store.read().await.unwrap().writable().await.unwrap());
+}
+
 pub(super) async fn texts_without_nul(bench: &Bench) {
     let mut tx = bench.store.write().await.unwrap();
     assert_eq!(tx.project_create(NOBODY, "a\0b", at(1)).await.unwrap_err().kind(), Kind::Malformed);

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 /// Store one event
 ///
 /// Answers when the event is on disk. Unknown members are refused; inside `context`, `metadata`, `meta` and `diff` everything is allowed.
-/// An `external_id` that was stored before answers with the existing event and `meta.duplicate`.
+/// An `external_id` that was stored before answers with the existing event and `meta.duplicate`; if that cannot be read now (retention took it), `data` holds its `sequence_number` alone.
 #[utoipa::path(post, path = "/v1/events", tag = "Events", operation_id = "createEvent", security(("key" = ["events:write"])),
     params(schemas::IdempotencyKey),
     request_body(content = schemas::NewEvent),
@@ -87,7 +87,7 @@ async fn append(app: &App, query: Option<&str>, who: Authorized<CanWrite>, heade
     let batch = if text.len() <= INLINE { parse(&text, &limits)? } else { tokio::task::spawn_blocking(move || parse(&text, &limits)).await.map_err(Error::internal)?? };
     let appended = ingest::append(&app.service, who.caller, batch, idempotency, received.held).await?;
     let (outcomes, replayed) = (appended.outcomes.clone(), appended.replayed);
-    let lines = app.service.appended_lines(&who.caller, appended).await?;
+    let lines = app.service.appended_lines(&who.caller, appended).await;
     Ok(Taken { outcomes, lines, replayed })
 }
 
