@@ -2,7 +2,7 @@
 
 use indelible_model::{LogKind, ProjectId, Result, Timestamp};
 
-use crate::db::{Arg, LIST, Row, args, padded, tuples};
+use crate::db::{Arg, CHUNK, LIST, Row, args, padded, tuples};
 use crate::{ReadTx, WriteTx, errors, log_kind, signed};
 
 /// An external id that is already stored.
@@ -38,9 +38,6 @@ pub struct IdempotencyEntry {
     pub created_at: Timestamp,
 }
 
-/// Ids in one statement, where a list is not one value.
-const IDS: usize = 8192;
-
 fn hit(row: &Row) -> Result<ExternalHit> {
     Ok(ExternalHit { digest: row.fixed(0)?, log: log_kind(row.get(1)?)?, position: row.count(2)? })
 }
@@ -58,8 +55,8 @@ impl ReadTx {
     /// Those of the digests that are stored in the project.
     pub async fn external_find(&mut self, project: ProjectId, digests: &[[u8; 16]]) -> Result<Vec<ExternalHit>> {
         let mut hits = Vec::new();
-        let lists = self.conn.lists();
-        for chunk in digests.chunks(if lists { LIST } else { IDS }) {
+        let lists = false;
+        for chunk in digests.chunks(if lists { LIST } else { CHUNK }) {
             let rows = if lists {
                 let text = "SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest = ANY($2)";
                 self.conn.all(text, args![&project.0, chunk]).await?
@@ -104,8 +101,8 @@ impl ReadTx {
 impl WriteTx {
     /// Stores external ids that [`ReadTx::external_find`] of this transaction, under [`WriteTx::log_lock`], did not find.
     pub async fn external_insert(&mut self, project: ProjectId, log: LogKind, ids: &[([u8; 16], u64)]) -> Result<()> {
-        let lists = self.conn.lists();
-        for chunk in ids.chunks(if lists { LIST } else { IDS }) {
+        let lists = false;
+        for chunk in ids.chunks(if lists { LIST } else { CHUNK }) {
             let stored = if lists {
                 let digests: Vec<_> = chunk.iter().map(|(digest, _)| *digest).collect();
                 let positions: Vec<_> = chunk.iter().map(|(_, position)| signed(*position)).collect();

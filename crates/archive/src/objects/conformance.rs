@@ -81,8 +81,10 @@ fn the_place_answers(site: &Site) {
     assert!(site.objects.list("").unwrap().is_empty());
     if site.counts {
         assert_eq!(site.objects.calls(), ObjectCalls { gets: 1, lists: 1, ..ObjectCalls::default() });
+        assert!(site.objects.readers(2) > 2);
     } else {
         assert_eq!(site.objects.calls(), ObjectCalls::default());
+        assert_eq!(site.objects.readers(2), 2);
     }
 }
 

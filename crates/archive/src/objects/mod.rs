@@ -28,6 +28,9 @@ pub use window::Window;
 use directory::Directory;
 use s3::S3;
 
+/// Readers on S3 for each thread that decodes: a request of some hundred kilobytes takes several times as long as decoding its bytes.
+const READERS: usize = 6;
+
 /// Where objects are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -163,6 +166,13 @@ impl Objects {
         match &self.0 {
             Backend::Directory(d) => d.list(prefix),
             Backend::S3(s3) => s3.list(prefix),
+        }
+    }
+    /// How many readers keep `threads` busy: over a network they wait most of the time.
+    pub fn readers(&self, threads: usize) -> usize {
+        match &self.0 {
+            Backend::Directory(_) => threads,
+            Backend::S3(_) => threads.saturating_mul(READERS),
         }
     }
     /// Requests sent so far.

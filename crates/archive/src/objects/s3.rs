@@ -37,6 +37,8 @@ const GAP: u64 = 256 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the server may be silent: long enough for a part to go out over a line of half a megabyte a second.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a request is repeated.
 const RETRIES: usize = 4;
 /// How long after its beginning a request is repeated no more.
@@ -110,7 +112,7 @@ fn add(counter: &AtomicU64, n: usize) {
 
 fn builder(place: &S3Place, timeout: Duration) -> AmazonS3Builder {
     let plain = place.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
-    let client = ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(timeout);
+    let client = ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(timeout).with_read_timeout(READ_TIMEOUT);
     let retry = RetryConfig { backoff: BACKOFF, max_retries: RETRIES, retry_timeout: RETRIES_END };
     let builder = AmazonS3Builder::from_env()
         .with_bucket_name(&place.bucket)

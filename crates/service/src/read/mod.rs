@@ -108,7 +108,7 @@ struct Shared {
 impl Reader {
     pub(crate) fn new(store: Store, objects: Objects, config: &Config) -> Self {
         let bytes = config.cache_bytes as u64;
-        let worker_count = config.workers.max(1);
+        let worker_count = objects.readers(config.workers.max(1));
         let shared = Shared {
             store,
             objects,

@@ -118,7 +118,14 @@ pub(super) async fn idempotency_keys_are_listed_in_pages(bench: &Bench) {
 async fn speed(home: Home) {
     let bench = Bench::new(home).await;
     for round in 0..3u64 {
-        let ids: Vec<_> = (0..50_000).map(|i: u64| { let h = (round * 50_000 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15); let mut d = [0; 16]; d[..8].copy_from_slice(&h.to_be_bytes()); (d, i) }).collect();
+        let ids: Vec<_> = (0..50_000)
+            .map(|i: u64| {
+                let h = (round * 50_000 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let mut d = [0; 16];
+                d[..8].copy_from_slice(&h.to_be_bytes());
+                (d, i)
+            })
+            .collect();
         let digests: Vec<_> = ids.iter().map(|(d, _)| *d).collect();
         let t = std::time::Instant::now();
         let mut tx = bench.store.write().await.unwrap();
@@ -135,6 +142,10 @@ async fn speed(home: Home) {
     bench.end().await;
 }
 #[tokio::test]
-async fn speed_file() { speed(Home::file()).await }
+async fn speed_file() {
+    speed(Home::file()).await
+}
 #[tokio::test]
-async fn speed_server() { speed(Home::server().await).await }
+async fn speed_server() {
+    speed(Home::server().await).await
+}
