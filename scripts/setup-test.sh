@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Installs the programs that `make test` calls, where they are missing: Debian's packages, as root. Elsewhere it only says what is missing.
+# What comes from PyPI goes into an environment of its own in the user's cache folder (tests/e2e/servers.py).
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # program:package
-needed=(python3:python3 curl:curl zstd:zstd strace:strace git:git)
+needed=(python3:python3 curl:curl zstd:zstd strace:strace git:git psql:postgresql-client)
 
 missing=()
 for pair in "${needed[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || missing+=(postgresql)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
 for tool in "cargo" "cargo fmt" "cargo clippy"; do
     $tool --version >/dev/null 2>&1 || { echo "setup-test: '$tool' is missing: install the Rust toolchain that Cargo.toml names (rust-version), with rustfmt and clippy" >&2; exit 1; }
@@ -24,3 +28,5 @@ if [ ${#missing[@]} -gt 0 ]; then
         exit 1
     fi
 fi
+
+python3 tests/e2e/servers.py

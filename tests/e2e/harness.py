@@ -1,6 +1,7 @@
 """Starts, drives and stops the real server for the end-to-end tests.
 
 Each server has a fresh data directory and a port of its own. Never touches a server or a file that it did not make.
+With INDELIBLE_TEST_STORE=cluster a data directory stands for a fresh database and prefix in a bucket instead (places.py).
 The binary: INDELIBLE_BIN, else `indelible` under CARGO_TARGET_DIR or ./target (release before debug).
 INDELIBLE_E2E_SLOW multiplies every time limit, for slow machines.
 """
@@ -22,9 +23,12 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
+from places import Place
+
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "lp_sk_test_e2e_0123456789abcdefghijklmnopqrstuv"
 SLOW = float(os.environ.get("INDELIBLE_E2E_SLOW", "1"))
+CLUSTER = os.environ.get("INDELIBLE_TEST_STORE") == "cluster"
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
 
@@ -63,10 +67,32 @@ def clean_env(more):
     return {**{k: v for k, v in os.environ.items() if not k.startswith("INDELIBLE_")}, **(more or {})}
 
 
+PLACES = {}
+
+
+def store_env(data_dir, env=None):
+    """`env`, and in cluster mode the settings of what stands in a data directory's place, unless `env` says where the data lies."""
+    if not CLUSTER or data_dir is None or "INDELIBLE_DATABASE_URL" in (env or {}):
+        return env or {}
+    place = PLACES.get(str(data_dir)) or PLACES.setdefault(str(data_dir), Place.from_environment())
+    return {**place.env(), **(env or {})}
+
+
+def close_places(folder):
+    """Ends what stood in the place of data directories in a folder."""
+    for data_dir in [d for d in PLACES if Path(d).is_relative_to(folder)]:
+        PLACES.pop(data_dir).close()
+
+
+def embedded_only(why):
+    """Marks a test that says nothing about a cluster."""
+    return unittest.skipIf(CLUSTER, f"embedded store only: {why}")
+
+
 def run_cli(*args, data_dir=None, env=None, timeout=120):
     """Runs a command of the CLI and returns the finished process with its output as text."""
     command = [binary(), *map(str, args)] + (["--data-dir", str(data_dir)] if data_dir else [])
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout * SLOW, env=clean_env(env))
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout * SLOW, env=clean_env(store_env(data_dir, env)))
 
 
 class Answer:
@@ -108,7 +134,10 @@ class Client:
         try:
             self.conn.request(method, target, body=body, headers=send)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the server may have answered before it read the whole body
+            if self.conn.sock is None:  # reset while it connected
+                self.conn.close()
+                raise
+            # The server may have answered before it read the whole body.
         try:
             return self.conn.getresponse()
         except BaseException:
@@ -231,7 +260,7 @@ class Server:
 
     def launch(self):
         """Starts it without waiting."""
-        env = clean_env({"INDELIBLE_BOOTSTRAP_KEY": KEY, **self.env})
+        env = clean_env({"INDELIBLE_BOOTSTRAP_KEY": KEY, **store_env(self.data_dir, self.env)})
         command = [*self.wrapper, binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
         self.url, self.started = None, time.monotonic()
         with open(self.log, "ab") as log:
@@ -296,6 +325,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.dir = Path(tempfile.mkdtemp(prefix="indelible-e2e-"))
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.addCleanup(close_places, self.dir)
 
     def server(self, env=None, data_dir=None, wrapper=()):
         """A server that is not yet started."""
@@ -317,6 +347,7 @@ class SharedCase(unittest.TestCase):
     def setUpClass(cls):
         cls.dir = Path(tempfile.mkdtemp(prefix="indelible-e2e-"))
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        cls.addClassCleanup(close_places, cls.dir)
         cls.shared = Server(cls.dir / "data", cls.env, log_dir=cls.dir)
         cls.addClassCleanup(cls.shared.kill)
         cls.shared.start()

@@ -14,7 +14,7 @@ import sys
 import time
 import unittest
 
-from harness import BUSY, SLOW, Case, verify_chain
+from harness import BUSY, SLOW, Case, embedded_only, verify_chain
 
 DISK = "24m"
 BALLAST = 8 << 20
@@ -40,6 +40,7 @@ def stored_markers(case, client, log):
     return found
 
 
+@embedded_only("a cluster's disks are those of its database and its object store")
 class FullDisk(Case):
     def setUp(self):
         super().setUp()
@@ -115,6 +116,7 @@ class FullDisk(Case):
         self.assertEqual(len(extra), 0, f"refused with 507, but stored: {sorted(extra)[:5]}")
 
 
+@embedded_only("a cluster's syncs are its database's")
 class FailingSync(Case):
     def setUp(self):
         super().setUp()
