@@ -55,10 +55,16 @@ impl ReadTx {
     /// Those of the digests that are stored in the project.
     pub async fn external_find(&mut self, project: ProjectId, digests: &[[u8; 16]]) -> Result<Vec<ExternalHit>> {
         let mut hits = Vec::new();
-        let lists = false;
+        let lists = self.conn.lists();
+        if lists && digests.len() > CHUNK {
+            // The plan that the server keeps from when the table was small would read all of it for each.
+            self.conn.run("SET LOCAL plan_cache_mode = force_custom_plan", args![]).await?;
+        }
         for chunk in digests.chunks(if lists { LIST } else { CHUNK }) {
             let rows = if lists {
-                let text = "SELECT digest, kind, position FROM external_ids WHERE project = (SELECT no FROM projects WHERE id = $1) AND digest = ANY($2)";
+                // One look-up in the index for each, whatever the planner believes of a table that was never analysed: with `= ANY` it may read all of it.
+                let text = "SELECT DISTINCT e.digest, e.kind, e.position FROM UNNEST($2) AS v (digest) CROSS JOIN LATERAL \
+                     (SELECT x.digest, x.kind, x.position FROM external_ids x WHERE x.project = (SELECT no FROM projects WHERE id = $1) AND x.digest = v.digest LIMIT 1) e";
                 self.conn.all(text, args![&project.0, chunk]).await?
             } else {
                 let mut args = vec![Arg::from(&project.0)];
@@ -101,7 +107,7 @@ impl ReadTx {
 impl WriteTx {
     /// Stores external ids that [`ReadTx::external_find`] of this transaction, under [`WriteTx::log_lock`], did not find.
     pub async fn external_insert(&mut self, project: ProjectId, log: LogKind, ids: &[([u8; 16], u64)]) -> Result<()> {
-        let lists = false;
+        let lists = self.conn.lists();
         for chunk in ids.chunks(if lists { LIST } else { CHUNK }) {
             let stored = if lists {
                 let digests: Vec<_> = chunk.iter().map(|(digest, _)| *digest).collect();
