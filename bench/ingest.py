@@ -23,9 +23,9 @@ def open_socket(url):
     return link
 
 
-def head(path, length, kind):
+def head(path, length, kind, key=KEY):
     """Request line and headers of a POST."""
-    return (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
+    return (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
             f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n").encode()
 
 
@@ -55,9 +55,9 @@ def receive(link):
             return answer
 
 
-def post_body(link, source, start, end, count):
+def post_body(link, source, start, end, count, key=KEY):
     """Send one bulk body and check that all its events were accepted."""
-    link.sendall(head("/v1/events/bulk", end - start, "application/x-ndjson"))
+    link.sendall(head("/v1/events/bulk", end - start, "application/x-ndjson", key))
     at = start
     while at < end:
         at += os.sendfile(link.fileno(), source, at, end - at)
@@ -68,9 +68,14 @@ def post_body(link, source, start, end, count):
 
 def bulk(url, events, ranges, clients):
     """POST the bodies over `clients` keep-alive connections; events/s acknowledged and latency a body."""
+    return spread([(url, KEY)] * clients, events, ranges)
+
+
+def spread(targets, events, ranges):
+    """As `bulk`, with one connection for each (URL, key) of `targets`."""
     todo, lock, latencies, failures = iter(ranges), threading.Lock(), [], []
 
-    def work():
+    def work(url, key):
         link, source = open_socket(url), os.open(events.path, os.O_RDONLY)
         link.settimeout(None)
         try:
@@ -80,14 +85,14 @@ def bulk(url, events, ranges, clients):
                 if job is None:
                     return
                 started = time.perf_counter()
-                post_body(link, source, *job)
+                post_body(link, source, *job, key)
                 latencies.append(time.perf_counter() - started)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             failures.append(error)
         finally:
             link.close()
             os.close(source)
-    threads = [threading.Thread(target=work) for _ in range(clients)]
+    threads = [threading.Thread(target=work, args=target) for target in targets]
     started = time.perf_counter()
     for thread in threads:
         thread.start()
