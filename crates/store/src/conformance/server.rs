@@ -130,6 +130,8 @@ async fn a_server_that_says_nothing_is_given_up() {
     let port = listener.local_addr().unwrap().port();
     let (frozen, is_frozen) = tokio::sync::watch::channel(false);
     let to = format!("{}:{}", options.get_host(), options.get_port());
+    assert!(url.contains(&to), "the URL of the tests names host and port");
+    let through = url.replacen(&to, &format!("127.0.0.1:{port}"), 1);
     tokio::spawn(async move {
         loop {
             let (mut near, _) = listener.accept().await.unwrap();
@@ -153,8 +155,7 @@ async fn a_server_that_says_nothing_is_given_up() {
             });
         }
     });
-    let name = url.rsplit('/').next().unwrap();
-    let database = Database::Server { url: format!("postgres://{}@127.0.0.1:{port}/{name}", options.get_username()), connections: 4 };
+    let database = Database::Server { url: through, connections: 4 };
     let store = Store::open(&database, false).await.unwrap();
     let mut tx = store.write().await.unwrap();
     tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
