@@ -36,7 +36,7 @@ sys.path.append(str(REPO / "tests" / "e2e"))
 import servers  # noqa: E402
 from places import Place  # noqa: E402
 
-CONNECTIONS, BODY, PORTIONS = 4, 1000, 8
+CONNECTIONS, BODY, PORTION = 4, 1000, 5000
 # A part is measured again if other programs take more of the cores, until so many seconds after the start; what is shorter is not judged.
 OTHERS, ATTEMPTS, PATIENCE, SHORT = 0.1, 3, 900, 1.0
 QUIET_WAIT = 20
@@ -257,16 +257,14 @@ def cell(folder, servers_, count, projects, events):
 
 
 def mixed(folder, servers_, count, events):
-    """All that a slow stream into one project causes with the default thresholds: each portion is enough for one seal, and is done before the next."""
-    name, step = f"{count} node(s), write, seal, compact and collect", events.total // STEP // PORTIONS * STEP
+    """All that a slow stream into one project causes with the default thresholds: what a portion asks for is done before the next one comes."""
     with Cleanup() as cleanup:
         cluster = Cluster(folder, *servers_, count, cleanup)
         cluster.start(INDELIBLE_ORPHAN_GRACE="0")
         cluster.make_projects(1)
-        with measured(cluster, name) as figures:
-            for portion in range(PORTIONS):
-                last = events.total if portion + 1 == PORTIONS else (portion + 1) * step
-                spread(cluster.targets(CONNECTIONS), events, events.bodies(portion * step, last, BODY))
+        with measured(cluster, f"{count} node(s), write, seal, compact and collect") as figures:
+            for first in range(0, events.total, PORTION):
+                spread(cluster.targets(CONNECTIONS), events, events.bodies(first, min(first + PORTION, events.total), BODY))
                 cluster.settle()
             cluster.settle(RETIRED)
     return {"nodes": count, **figures}
@@ -392,7 +390,7 @@ def run(options, folder, events):
         figures = Figures(folder / "cluster.json", head(events, postgres), options.resume)
         single_calls = figures.take("calls", lambda: calls(folder, both, events))
         cells = [figures.take(f"cell-{n}-{p}", lambda n=n, p=p: cell(folder, both, n, p, events)) for n in counts for p in (CONNECTIONS, 1)]
-        together = [figures.take(f"mixed-{n}", lambda n=n: mixed(folder, both, n, events)) for n in counts]
+        together = [figures.take(f"slow-{n}", lambda n=n: mixed(folder, both, n, events)) for n in counts]
         distant = figures.take("far", lambda: far(folder, both, events))
         nothing = figures.take("idle", lambda: idle(folder, both, max(counts), idle_seconds))
     return {**figures.head, "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC", "calls": single_calls, "cells": cells, "mixed": together,

@@ -175,7 +175,7 @@ All projects at once from restarted nodes, which read everything from S3. CPU se
 
 ### Write, seal, compact and collect
 
-A slow stream: one project, default thresholds, each seal done before the next one is due, superseded objects deleted at once. CPU seconds and MB are for a million events, calls are counts of the run.
+A slow stream: one project, default thresholds, what is due done before more comes, superseded objects deleted at once. What is hot at the end stays. CPU seconds and MB are for a million events, calls are counts of the run.
 
 {together(result)}
 
@@ -266,8 +266,7 @@ before, some 20,000 at most. Events/s, and in brackets how long the head is lock
 **S3.** With the default thresholds a million events cause {writes:,.0f} write requests (PUT, parts, begin and end of uploads), {reads:,.0f} reads and {deletes:,.0f} deletions, and keep {objects:,.0f} bytes each. Exporting a million
 asks {gets:,.0f} GETs. A project that sends little still causes one seal every `seal_age` (30 days), 4 write requests.
 
-**Export.** A core of a node, with S3 near, gives {thousands(1e6 / export['zstd'])} rows/s as zstd passed through, {thousands(1e6 / export['ndjson'])} as NDJSON, {thousands(1e6 / export['csv'])} as CSV; PostgreSQL has next to nothing to do with it. Each worker
-waits for the objects that it reads, so a node whose S3 takes its time needs more workers than cores: the table above.
+**Export.** A core of a node, with S3 near, gives {thousands(1e6 / export['zstd'])} rows/s as zstd passed through, {thousands(1e6 / export['ndjson'])} as NDJSON, {thousands(1e6 / export['csv'])} as CSV; PostgreSQL has next to nothing to do with it.
 
 **Idle nodes.** Each asks {idle:.0f} statements a minute: 100 nodes are {idle * 100 / 60:,.0f} statements/s. `INDELIBLE_TASK_INTERVAL_MS` lowers that; wake-ups do not wait for it."""
 
