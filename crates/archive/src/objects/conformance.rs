@@ -16,7 +16,6 @@ on_both! {
     an_object_is_there_whole_or_not_at_all
     a_name_is_written_once
     of_many_that_write_a_name_at_once_one_wins
-    small_objects_race_as_well
     large_objects_come_back
     sizes_about_a_part_come_back
     ranges_are_exact
@@ -104,13 +103,10 @@ fn an_object_is_there_whole_or_not_at_all(site: &Site) {
 fn a_name_is_written_once(site: &Site) {
     write(site, "x", b"one").unwrap();
     assert_eq!(kind(write(site, "x", b"two")), Kind::Conflict);
-    assert_eq!(kind(site.objects.put_new("x", b"two")), Kind::Conflict);
-    site.objects.put_new("y", b"one").unwrap();
-    assert_eq!(kind(site.objects.put_new("y", b"two")), Kind::Conflict);
     let large = bytes(PART + 1, 7);
     assert_eq!(kind(write(site, "x", &large)), Kind::Conflict);
     no_uploads(site);
-    assert_eq!((whole(site, "x").unwrap(), whole(site, "y").unwrap()), (b"one".to_vec(), b"one".to_vec()));
+    assert_eq!(whole(site, "x").unwrap(), b"one");
 }
 
 /// Of 16 writers at once one must win, and what is there must be its bytes.
@@ -142,10 +138,6 @@ fn race(site: &Site, write: impl Fn(&[u8]) -> Result<()> + Sync) {
 
 fn of_many_that_write_a_name_at_once_one_wins(site: &Site) {
     race(site, |mine| write(site, "race", mine));
-}
-
-fn small_objects_race_as_well(site: &Site) {
-    race(site, |mine| site.objects.put_new("race", mine));
 }
 
 fn large_objects_come_back(site: &Site) {
@@ -237,7 +229,7 @@ fn what_is_gone_is_told_apart(site: &Site) {
 
 fn listing_goes_by_whole_parts(site: &Site) {
     for key in ["p=1/log=a/x", "p=1/log=a/y", "p=1/log=ab/x", "p=2/x"] {
-        site.objects.put_new(key, b"-").unwrap();
+        write(site, key, b"-").unwrap();
     }
     let list = |prefix: &str| {
         let mut keys = site.objects.list(prefix).unwrap();
@@ -366,9 +358,10 @@ fn errors_of_a_writer_keep_their_kind(site: &Site) {
 
 fn two_openings_see_the_same(site: &Site) {
     let other = open(&site.place);
-    site.objects.put_new("shared", b"1").unwrap();
+    write(site, "shared", b"1").unwrap();
     assert_eq!(other.get("shared", Some(1)).unwrap().read(0, 1).unwrap(), b"1");
-    assert_eq!(kind(other.put_new("shared", b"2")), Kind::Conflict);
+    let again = |mut writer: ObjectWriter| writer.write_all(b"2").map_err(write_failed).and_then(|()| writer.finish());
+    assert_eq!(kind(other.create("shared", &unheard()).and_then(again)), Kind::Conflict);
     other.delete("shared", None).unwrap();
     assert_eq!(missing(site, "shared"), Kind::Gone);
 }

@@ -98,12 +98,8 @@ impl Directory {
         if !self.claims.targets().insert(target.clone()) {
             return Err(taken(format!("{key} is being written")));
         }
-        self.begin(Claim { claims: Arc::clone(&self.claims), target })
-    }
-    pub(super) fn put_new(&self, key: &str, bytes: &[u8]) -> Result<()> {
-        let mut writer = self.create(key)?;
-        writer.write_all(bytes).map_err(failed("write", &writer.temporary))?;
-        writer.close(false)
+        let temporary = target.with_extension("part");
+        self.begin(Claim { claims: Arc::clone(&self.claims), target }, temporary)
     }
     pub(super) fn replace(&self, key: &str, bytes: &[u8]) -> Result<()> {
         let target = self.root.join(key);
@@ -112,14 +108,15 @@ impl Directory {
             targets = self.claims.released.wait(targets).unwrap_or_else(PoisonError::into_inner);
         }
         drop(targets);
-        let mut writer = self.begin(Claim { claims: Arc::clone(&self.claims), target })?;
+        // A command may replace it at the same time as the server: each process writes a file of its own.
+        let temporary = target.with_extension(format!("{}.part", std::process::id()));
+        let mut writer = self.begin(Claim { claims: Arc::clone(&self.claims), target }, temporary)?;
         writer.write_all(bytes).map_err(failed("write", &writer.temporary))?;
         writer.close(true)
     }
-    fn begin(&self, claim: Claim) -> Result<Writer> {
+    fn begin(&self, claim: Claim, temporary: PathBuf) -> Result<Writer> {
         let folder = claim.target.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(failed("create", folder))?;
-        let temporary = claim.target.with_extension("part");
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary).map_err(failed("create", &temporary))?;
         Ok(Writer { out: BufWriter::with_capacity(256 << 10, file), root: Arc::clone(&self.root), temporary, claim, written: 0, finished: false })
     }
@@ -243,11 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn a_replacement_leaves_alone_what_another_process_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Directory::open(dir.path()).unwrap();
+        fs::write(dir.path().join("m.part"), b"another's").unwrap();
+        objects.replace("m", b"ours").unwrap();
+        assert_eq!(fs::read(dir.path().join("m")).unwrap(), b"ours");
+        assert_eq!(fs::read(dir.path().join("m.part")).unwrap(), b"another's");
+    }
+
+    #[test]
     fn what_a_crash_left_is_written_over_and_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let objects = Directory::open(dir.path()).unwrap();
         fs::write(dir.path().join("x.part"), b"left by a crash").unwrap();
-        objects.put_new("x", b"new").unwrap();
+        let mut writer = objects.create("x").unwrap();
+        writer.write_all(b"new").unwrap();
+        writer.close(false).unwrap();
         assert_eq!(objects.get("x", Some(3)).unwrap().read(0, 3).unwrap(), b"new");
         fs::write(dir.path().join("y.part"), b"left by a crash").unwrap();
         objects.delete("y").unwrap();

@@ -132,13 +132,6 @@ impl Objects {
             Backend::S3(s3) => Writer::S3(Box::new(s3.create(key, note)?)),
         }))
     }
-    /// Writes a small object whole; [`Kind::Conflict`] if the name is taken.
-    pub fn put_new(&self, key: &str, bytes: &[u8]) -> Result<()> {
-        match &self.0 {
-            Backend::Directory(d) => d.put_new(key, bytes),
-            Backend::S3(s3) => s3.put_new(key, bytes),
-        }
-    }
     /// Replaces an object that is not immutable (a published manifest) by a new whole one.
     pub fn replace(&self, key: &str, bytes: &[u8]) -> Result<()> {
         match &self.0 {

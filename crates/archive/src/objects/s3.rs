@@ -161,9 +161,6 @@ impl S3 {
         let path = self.path(key)?;
         Ok(Writer { s3: self.clone(), key: key.to_owned(), path, note: Arc::clone(note), buffer: Vec::new(), upload: None, written: 0, ended: false })
     }
-    pub(super) fn put_new(&self, key: &str, bytes: &[u8]) -> Result<()> {
-        self.put(&self.path(key)?, Bytes::copy_from_slice(bytes), PutMode::Create)
-    }
     pub(super) fn replace(&self, key: &str, bytes: &[u8]) -> Result<()> {
         self.put(&self.path(key)?, Bytes::copy_from_slice(bytes), PutMode::Overwrite)
     }

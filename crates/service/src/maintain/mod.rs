@@ -128,20 +128,10 @@ impl Service {
             }
             TaskKind::Compact => {
                 while self.compact_log(task.project, task.log, Some(task)).await? {}
-                self.publish_manifest(task.project, task.log).await?;
-                self.heartbeat(task).await
+                self.publish_manifest(task.project, task.log).await
             }
             TaskKind::Merge => self.merge_log(task.project, task.log).await,
         }
-    }
-    /// Prolongs a task's lease. If it was lost, the manifest just written may be older than another's: it is written anew.
-    async fn heartbeat(&self, task: &Task) -> Result<()> {
-        let now = self.inner.clock.now();
-        let mut tx = self.inner.store.write().await?;
-        if !tx.task_heartbeat(task, Timestamp::clamped(now.micros() + self.inner.lease_micros())).await? {
-            tx.task_enqueue(task.project, task.log, task.kind, now).await?;
-        }
-        tx.commit().await
     }
     /// All segments of a log, in order, expired ones too.
     pub(crate) async fn segments(&self, project: ProjectId, log: LogKind) -> Result<Vec<SegmentRow>> {

@@ -75,11 +75,10 @@ type Question<'a> = Box<dyn Fn() -> Result<()> + Sync + 'a>;
 /// All that can be asked of a place, at once.
 fn everything(objects: &Objects) -> Vec<(&'static str, Error)> {
     let object = objects.get("k", Some(100)).unwrap();
-    let asked: [(_, Question<'_>); 10] = [
+    let asked: [(_, Question<'_>); 9] = [
         ("probe", Box::new(|| objects.probe())),
         ("small", Box::new(|| write(objects, 1))),
         ("large", Box::new(|| write(objects, 2 * PART))),
-        ("put_new", Box::new(|| objects.put_new("k", b"-"))),
         ("replace", Box::new(|| objects.replace("k", b"-"))),
         ("get", Box::new(|| objects.get("k", None).map(drop))),
         ("read", Box::new(|| object.read(0, 10).map(drop))),
@@ -113,7 +112,7 @@ fn a_store_that_hangs_is_an_error_once_the_time_is_up() {
     let object = objects.get("k", Some(9)).unwrap();
     let since = Instant::now();
     thread::scope(|s| {
-        let waiting = [s.spawn(|| object.read(0, 9).map(drop)), s.spawn(|| objects.put_new("k", b"-")), s.spawn(|| write(&objects, 2 * PART))];
+        let waiting = [s.spawn(|| object.read(0, 9).map(drop)), s.spawn(|| write(&objects, 1)), s.spawn(|| write(&objects, 2 * PART))];
         for result in waiting {
             assert_eq!(result.join().unwrap().unwrap_err().kind(), Kind::Unavailable(RETRY_AFTER));
         }
@@ -130,7 +129,7 @@ fn a_throttled_request_is_repeated_and_then_given_up() {
         assert_eq!(e.kind(), Kind::Unavailable(RETRY_AFTER), "{what}: {e}");
     }
     let (objects, _) = answering(|_, n| if n < 3 { Some((500, "", "")) } else { Some((200, "ETag: \"1\"\r\n", "")) });
-    objects.put_new("k", b"-").unwrap();
+    objects.replace("k", b"-").unwrap();
 }
 
 #[test]
