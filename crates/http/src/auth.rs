@@ -3,22 +3,24 @@
 //! Promises: a `Caller<P>` reaches a handler only through this extractor, and its project comes from the credential alone.
 //! Never: keeps or logs a secret.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use indelible_model::{Error, Kind};
-use indelible_service::{Caller, Grant, Permission};
+use indelible_service::{Caller, Permission};
 
 use crate::app::Shared;
 use crate::failed::{Failed, Note};
+use crate::seen::Seen;
 
 const API_KEY: &str = "x-api-key";
 const MAX_SECRET: usize = 512;
 
-/// A caller with permission `P`, and the grant that it rests on.
+/// A caller with permission `P`.
 pub(crate) struct Authorized<P> {
     pub(crate) caller: Caller<P>,
-    pub(crate) grant: Grant,
 }
 
 impl<P: Permission> FromRequestParts<Shared> for Authorized<P> {
@@ -26,7 +28,11 @@ impl<P: Permission> FromRequestParts<Shared> for Authorized<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Failed> {
         let grant = app.service.authenticate(secret(&parts.headers)?).await?;
-        Ok(Self { caller: grant.permit::<P>()?, grant })
+        if let Some(seen) = parts.extensions.get::<Seen>() {
+            let grant = Arc::new(grant.clone());
+            seen.learn(|learnt| learnt.grant = Some(grant));
+        }
+        Ok(Self { caller: grant.permit::<P>()? })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::app::Shared;
 use crate::dialects::{Context, Dialect};
 use crate::failed::{Carried, Failed};
 use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::seen::Seen;
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
@@ -28,6 +29,7 @@ pub(crate) async fn edge(State(app): State<Shared>, mut request: Request, next: 
     let method = request.method().clone();
     let dialect = Dialect::of(&path);
     request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(Seen::default());
 
     let mut response = next.run(request).await;
     if let Some(failed) = response.extensions_mut().remove::<Carried>() {
@@ -66,7 +68,7 @@ fn merge(below: Response, mut rendered: Response, failed: &Failed) -> Response {
 
 fn retry_after(error: &Error) -> Option<u32> {
     match error.kind() {
-        Kind::Unavailable(seconds) | Kind::StorageFull(seconds) => Some(seconds.max(1)),
+        Kind::Unavailable(seconds) | Kind::StorageFull(seconds) | Kind::RateLimited(seconds) | Kind::QuotaExceeded(seconds) => Some(seconds.max(1)),
         Kind::Conflict => Some(1),
         _ => None,
     }

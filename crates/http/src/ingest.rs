@@ -44,8 +44,8 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<()> {
 }
 
 /// Appends events and gives the body's room back when they are stored, also if the client has gone by then.
-pub(crate) async fn append(service: &Service, caller: Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>, held: Held) -> Result<Appended> {
-    let service = service.clone();
+pub(crate) async fn append(service: &Service, caller: &Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>, held: Held) -> Result<Appended> {
+    let (service, caller) = (service.clone(), caller.clone());
     let append = async move {
         let done = service.append(&caller, batch, idempotency).await;
         drop(held);

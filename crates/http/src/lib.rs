@@ -21,6 +21,7 @@ mod native;
 mod openapi;
 mod query;
 mod request_id;
+mod seen;
 mod serve;
 mod stall;
 mod stream;

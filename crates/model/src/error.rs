@@ -13,6 +13,14 @@ pub enum Kind {
     Unauthenticated,
     /// A valid credential without the needed scope or role.
     Forbidden,
+    /// The project's plan lacks the feature.
+    PlanFeature,
+    /// The project has as many of a thing as its plan allows.
+    PlanLimit,
+    /// The project has used up what its plan allows for a time. Carries seconds until it may go on.
+    QuotaExceeded(u32),
+    /// Too many requests. Carries seconds to wait.
+    RateLimited(u32),
     /// There is no such thing for this caller (foreign and missing are the same).
     NotFound,
     /// A stored object that was there is not there any more: look up what replaced it. Never reaches a caller of the service.

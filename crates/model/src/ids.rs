@@ -86,6 +86,26 @@ id!(
 id!(
     /// An API key's public part: `key_` and 32 hex digits.
     KeyId, "key_");
+id!(
+    /// A member: somebody with an e-mail address, in one project or several. `mem_` and 32 hex digits.
+    MemberId, "mem_");
+id!(
+    /// A token that was signed for a key or a member: `tok_` and 32 hex digits.
+    TokenId, "tok_");
+id!(
+    /// A legal hold: `hold_` and 32 hex digits.
+    HoldId, "hold_");
+
+/// The id in the form of a UUID, as some clients want it.
+pub fn dashed(id: &[u8; 16]) -> String {
+    [&id[..4], &id[4..6], &id[6..8], &id[8..10], &id[10..]].map(hex).join("-")
+}
+
+/// Reads the form of [`dashed`], in lower or upper case.
+pub fn from_dashed(text: &str) -> Option<[u8; 16]> {
+    let good = text.len() == 36 && text.bytes().enumerate().all(|(i, b)| (b == b'-') == matches!(i, 8 | 13 | 18 | 23));
+    if good { from_hex(text.replace('-', "").to_ascii_lowercase().as_bytes()) } else { None }
+}
 
 /// The one source of randomness: the operating system's, or a seeded one for tests.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub mod time;
 pub use clock::Clock;
 pub use error::{Error, Kind, Result, Violation};
 pub use event::{EventBatch, LogKind};
-pub use ids::{EventId, Ids, KeyId, ProjectId};
+pub use ids::{EventId, HoldId, Ids, KeyId, MemberId, ProjectId, TokenId};
 pub use limits::Limits;
 pub use query::{Filter, Order, Query};
 pub use time::Timestamp;

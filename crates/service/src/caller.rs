@@ -1,73 +1,101 @@
 //! Who asks, and what for. A use case takes a [`Caller`] of the permission that it needs; only a [`Grant`] gives one.
 
+mod role;
+mod scope;
+
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use indelible_model::{Error, KeyId, Kind, ProjectId, Result};
+use indelible_model::fields::Field;
+use indelible_model::query::{Filter, Term, Test};
+use indelible_model::{Error, KeyId, Kind, MemberId, ProjectId, Result, TokenId};
 
-/// A scope of an API key, as LogProof names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Scope {
-    /// Reading events.
-    EventsRead = 1,
-    /// Writing events.
-    EventsWrite = 2,
-    /// Verifying the chain.
-    Verify = 4,
-    /// Exporting.
-    Export = 8,
-    /// Managing keys.
-    KeysManage = 16,
+use crate::plans::Plan;
+
+pub use role::Role;
+pub use scope::{Scope, Scopes};
+
+/// Who holds a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A key, or a token made for it.
+    Key {
+        /// Its public id.
+        id: KeyId,
+        /// Its name.
+        name: String,
+        /// How its secret looks.
+        face: Face,
+    },
+    /// A person.
+    Member {
+        /// The public id.
+        id: MemberId,
+        /// The e-mail address.
+        email: String,
+        /// A name for people.
+        name: String,
+        /// What the project made of them.
+        role: Role,
+        /// May make projects, and see all of them.
+        operator: bool,
+    },
+    /// Somebody on the machine itself, by a command.
+    Operator,
+    /// The server, on its own account.
+    Server,
 }
 
-impl Scope {
-    /// All scopes.
-    pub const ALL: [Self; 5] = [Self::EventsRead, Self::EventsWrite, Self::Verify, Self::Export, Self::KeysManage];
-    /// The name on the wire.
+/// What a key's secret looks like, and so whose clients it is for. Every face works on every path that its scopes allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// `lp_sk_...`
+    LogProof,
+    /// `lp_wt_...`: reads the timeline, and nothing else.
+    Widget,
+    /// `ak_...`
+    Aitronos,
+    /// A pair: an application id, which is the key's id as a UUID, and a token.
+    Voucherify,
+    /// `ld_live_...`
+    LoyaltyDog,
+    /// `ld_test_...`
+    LoyaltyDogTest,
+}
+
+impl Face {
+    /// All faces.
+    pub const ALL: [Self; 6] = [Self::LogProof, Self::Widget, Self::Aitronos, Self::Voucherify, Self::LoyaltyDog, Self::LoyaltyDogTest];
+    /// The name in commands, answers and the database.
     pub fn name(self) -> &'static str {
         match self {
-            Self::EventsRead => "events:read",
-            Self::EventsWrite => "events:write",
-            Self::Verify => "verify",
-            Self::Export => "export",
-            Self::KeysManage => "keys:manage",
+            Self::LogProof => "logproof",
+            Self::Widget => "widget",
+            Self::Aitronos => "aitronos",
+            Self::Voucherify => "voucherify",
+            Self::LoyaltyDog => "loyaltydog",
+            Self::LoyaltyDogTest => "loyaltydog-test",
+        }
+    }
+    /// The face of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|f| f.name() == name)
+    }
+    /// What a secret of this face begins with.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::LogProof => "lp_sk_",
+            Self::Widget => "lp_wt_",
+            Self::Aitronos => "ak_",
+            Self::Voucherify => "",
+            Self::LoyaltyDog => "ld_live_",
+            Self::LoyaltyDogTest => "ld_test_",
         }
     }
 }
 
-/// A set of scopes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scopes(u8);
-
-impl Scopes {
-    /// Every scope.
-    pub fn all() -> Self {
-        Self(Scope::ALL.iter().fold(0, |bits, s| bits | *s as u8))
-    }
-    /// True if `scope` is in it.
-    pub fn has(self, scope: Scope) -> bool {
-        self.0 & scope as u8 != 0
-    }
-    /// The names, in a fixed order.
-    pub fn names(self) -> Vec<&'static str> {
-        Scope::ALL.into_iter().filter(|s| self.has(*s)).map(Scope::name).collect()
-    }
-    /// Reads names; an unknown one is named in the error.
-    pub fn parse(names: &[String]) -> Result<Self> {
-        let mut bits = 0;
-        for name in names {
-            let known = Scope::ALL.into_iter().find(|s| s.name() == name);
-            bits |= known.ok_or_else(|| Error::invalid_member("scopes", format!("{name} is not a scope; there are {}.", Self::all().names().join(", "))))? as u8;
-        }
-        Ok(Self(bits))
-    }
-    pub(crate) fn bits(self) -> u64 {
-        self.0.into()
-    }
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(u8::try_from(bits).unwrap_or(0) & Self::all().0)
-    }
-}
+/// The organizations that a credential is bound to, never none; without a binding it sees the whole project.
+pub type Organizations = Option<Arc<[String]>>;
 
 /// What a valid credential gives.
 #[derive(Clone, Debug)]
@@ -76,19 +104,47 @@ pub struct Grant {
     pub project: ProjectId,
     /// Its name.
     pub project_name: String,
-    /// The key.
-    pub key: KeyId,
-    /// What the key may do.
+    /// Who holds the credential.
+    pub who: Who,
+    /// What it may do.
     pub scopes: Scopes,
+    /// What it may see.
+    pub organizations: Organizations,
+    /// What the project may use.
+    pub plan: Arc<Plan>,
+    /// Requests a minute, where the key has a limit of its own.
+    pub per_minute: Option<u64>,
+    /// The token, if the credential is one.
+    pub token: Option<TokenId>,
 }
 
 impl Grant {
-    /// The caller of a permission; [`Kind::Forbidden`] if the key lacks its scope.
+    /// The caller of a permission; [`Kind::Forbidden`] if the credential lacks its scope.
     pub fn permit<P: Permission>(&self) -> Result<Caller<P>> {
         if self.scopes.has(P::SCOPE) {
-            return Ok(Caller { project: self.project, key: self.key, permission: PhantomData });
+            return Ok(Caller { grant: Arc::new(self.clone()), permission: PhantomData });
         }
-        Err(Error::new(Kind::Forbidden, format!("This API key lacks the scope {}.", P::SCOPE.name())))
+        let what = if matches!(self.who, Who::Member { .. }) { "Your role" } else { "This API key" };
+        Err(Error::new(Kind::Forbidden, format!("{what} lacks the scope {}.", P::SCOPE.name())))
+    }
+    /// [`Kind::Forbidden`] for a credential that is bound to organizations: what it asks for is the whole project's.
+    pub fn whole_project(&self) -> Result<()> {
+        match self.organizations {
+            None => Ok(()),
+            Some(_) => Err(Error::new(Kind::Forbidden, "This credential is bound to organizations; what was asked for is the whole project's.")),
+        }
+    }
+    /// True if the credential sees events of this organization; `None` is an event without one.
+    pub fn sees(&self, organization: Option<&str>) -> bool {
+        self.organizations.as_ref().is_none_or(|own| organization.is_some_and(|o| own.iter().any(|own| own == o)))
+    }
+    /// The filter, with what the credential does not see left out.
+    #[must_use]
+    pub fn narrow(&self, mut filter: Filter) -> Filter {
+        if let Some(own) = &self.organizations {
+            filter.terms.push(Term { any_of: vec![Field::OrganizationId], test: Test::OneOf(own.to_vec()) });
+        }
+        filter
     }
 }
 
@@ -116,31 +172,43 @@ permission! {
     CanVerify: Verify,
     /// May manage keys.
     CanManageKeys: KeysManage,
+    /// May read a timeline, as a widget does.
+    CanTimeline: Timeline,
+    /// May read the API log.
+    CanReadLogs: LogsRead,
+    /// May manage members and their roles.
+    CanManageMembers: MembersManage,
+    /// May change retention, holds and the project itself.
+    CanManageProject: ProjectManage,
 }
+
+/// A permission with which events come out.
+pub trait Reading: Permission {}
+impl Reading for CanRead {}
+impl Reading for CanExport {}
+impl Reading for CanTimeline {}
+impl Reading for CanReadLogs {}
 
 /// Somebody who holds a permission in a project.
 #[derive(Debug)]
 pub struct Caller<P> {
-    project: ProjectId,
-    key: KeyId,
+    grant: Arc<Grant>,
     permission: PhantomData<P>,
 }
 
 impl<P> Clone for Caller<P> {
     fn clone(&self) -> Self {
-        *self
+        Self { grant: Arc::clone(&self.grant), permission: PhantomData }
     }
 }
-
-impl<P> Copy for Caller<P> {}
 
 impl<P> Caller<P> {
     /// The project.
     pub fn project(&self) -> ProjectId {
-        self.project
+        self.grant.project
     }
-    /// The key.
-    pub fn key(&self) -> KeyId {
-        self.key
+    /// What the permission rests on.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
     }
 }

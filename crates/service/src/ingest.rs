@@ -16,11 +16,13 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use indelible_model::ids::hex;
 use indelible_model::{Clock, Error, EventBatch, Ids, Kind, LogKind, ProjectId, Result};
 use indelible_store::Store;
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::caller::{Caller, CanWrite};
+use crate::caller::{Caller, CanWrite, Grant};
 use crate::stats::Stats;
 use crate::{SealConfig, Service, die_on_failed_sync, in_time, patience};
 
@@ -46,6 +48,20 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 of the body as sent.
     pub body_digest: [u8; 32],
+}
+
+impl Idempotency {
+    /// A caller bound to organizations shares keys only with callers bound to the same.
+    fn of(self, grant: &Grant) -> Self {
+        match &grant.organizations {
+            None => self,
+            Some(own) => {
+                let mut own = own.to_vec();
+                own.sort_unstable();
+                Self { key: format!("{} {}", hex(&Sha256::digest(own.join("\0"))[..16]), self.key), ..self }
+            }
+        }
+    }
 }
 
 /// What became of one event.
@@ -314,6 +330,7 @@ impl Service {
     /// idempotency key a repeat within 24 hours gets the first answer; [`Kind::KeyReused`] if the body differs and
     /// [`Kind::Conflict`] while the first is in flight. On [`Kind::StorageFull`] and [`Kind::Unavailable`] nothing was stored.
     pub async fn append(&self, caller: &Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>) -> Result<Appended> {
+        let idempotency = idempotency.map(|i| i.of(caller.grant()));
         if self.inner.stats.hot_bytes.get() > self.inner.config.seal.hot_bytes {
             return Err(Error::new(Kind::Unavailable(5), "Too many events wait to be sealed (hot_bytes); nothing was stored. Try again later."));
         }
@@ -322,9 +339,10 @@ impl Service {
         let echo = batch.len() <= ECHO_EVENTS;
         let ids = self.inner.ids.clone();
         let prepared = if batch.len() <= prepare::INLINE_EVENTS && batch.bytes() <= prepare::INLINE_BYTES {
-            Prepared::new(batch, &ids)?
+            Prepared::new(batch, caller.grant(), &ids)?
         } else {
-            tokio::task::spawn_blocking(move || Prepared::new(batch, &ids)).await.map_err(Error::internal)??
+            let caller = caller.clone();
+            tokio::task::spawn_blocking(move || Prepared::new(batch, caller.grant(), &ids)).await.map_err(Error::internal)??
         };
         let (reply, answer) = oneshot::channel();
         let project = caller.project();

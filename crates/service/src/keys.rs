@@ -1,12 +1,15 @@
 //! Projects and API keys: made, checked, revoked. A secret is shown once and kept as its SHA-256.
 
+use std::sync::Arc;
+
 use indelible_model::ids::hex;
 use indelible_model::{Error, KeyId, Kind, ProjectId, Result, Timestamp};
 use indelible_store::{KeyRow, WriteTx};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::caller::{Caller, CanManageKeys, Grant, Scopes};
+use crate::caller::{Caller, CanManageKeys, Face, Grant, Scopes, Who};
+use crate::plans::Plan;
 use crate::{Service, die_on_failed_sync, in_time, patience};
 
 /// A key as its owner sees it.
@@ -52,6 +55,10 @@ fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+fn grant(project: ProjectId, project_name: String, who: Who, scopes: Scopes) -> Grant {
+    Grant { project, project_name, who, scopes, organizations: None, plan: Arc::new(Plan::unrestricted()), per_minute: None, token: None }
+}
+
 async fn commit(tx: WriteTx) -> Result<()> {
     tx.commit().await.inspect_err(die_on_failed_sync)
 }
@@ -74,7 +81,8 @@ impl Service {
         if !same || row.revoked_at.is_some() {
             return Err(refused());
         }
-        Ok(Grant { project: row.project, project_name: row.project_name, key: row.id, scopes: Scopes::from_bits(row.scopes) })
+        let who = Who::Key { id: row.id, name: row.name, face: Face::LogProof };
+        Ok(grant(row.project, row.project_name, who, Scopes::from_bits(row.scopes)))
     }
     /// On a store without projects: makes the project `default` and a key with all scopes, of the secret given or a fresh one.
     pub async fn bootstrap(&self, secret: Option<&str>) -> Result<Option<FirstStart>> {
@@ -122,7 +130,7 @@ impl Service {
     /// All permissions in a project, for commands on the machine itself.
     pub async fn operator(&self, project: ProjectId) -> Result<Grant> {
         let project = self.inner.store.glance().await?.project_by_id(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        Ok(Grant { project: project.id, project_name: project.name, key: KeyId([0; 16]), scopes: Scopes::all() })
+        Ok(grant(project.id, project.name, Who::Operator, Scopes::all()))
     }
     /// Makes a key. A caller cannot give scopes that it lacks: that is the business of whoever asks.
     pub async fn key_create(&self, caller: &Caller<CanManageKeys>, name: &str, scopes: Scopes) -> Result<NewKey> {

@@ -5,6 +5,7 @@
 //! whatever reads or writes a project's events takes a [`caller::Caller`].
 //! Never: mentions HTTP, a dialect, SQL or Arrow.
 
+mod audit;
 mod budget;
 pub mod caller;
 pub mod demo;
@@ -14,6 +15,7 @@ mod ingest;
 pub mod keys;
 mod maintain;
 pub mod manifest;
+pub mod plans;
 mod read;
 pub mod stats;
 #[cfg(test)]
@@ -31,7 +33,10 @@ use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
 use indelible_store::Store;
 
 pub use budget::Reservation;
-pub use caller::{Caller, CanExport, CanManageKeys, CanRead, CanVerify, CanWrite, Grant, Permission, Scope, Scopes};
+pub use caller::{
+    Caller, CanExport, CanManageKeys, CanManageMembers, CanManageProject, CanRead, CanReadLogs, CanTimeline, CanVerify, CanWrite, Face, Grant, Organizations, Permission, Reading,
+    Role, Scope, Scopes, Who,
+};
 pub use doctor::{DoctorNote, DoctorReport, Severity};
 pub use indelible_archive::objects::ObjectCalls;
 pub use indelible_archive::{Place, S3Place};

@@ -5,6 +5,8 @@ use indelible_model::{Clock, EventBatch, Ids, Kind, Limits, LogKind, Timestamp};
 
 use crate::{CanExport, CanRead, CanVerify, CanWrite, Config, ExportOptions, Format, Grant, SealConfig, Service, testing, transfer};
 
+mod bindings;
+
 const START: &str = "2026-02-10T14:32:15.5Z";
 const DAY: i64 = 86_400_000_000;
 
@@ -129,7 +131,7 @@ async fn retention_takes_rows_and_leaves_what_proves_the_rest() {
     let page = service.page(&read, Query { limit: Some(3), ..query }).await.unwrap();
     assert_eq!(page.last_position, Some(503));
     let first = indelible_model::line::Line::parse(old.split_inclusive(|b| *b == b'\n').next().unwrap()).unwrap().id;
-    assert_eq!(service.event(&read, first).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(service.event(&read, &LogKind::ALL, first).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(service.stored_events().await.unwrap(), 1000);
     // What is gone is still a duplicate, and is answered with what is known of it.
     let mut batch = EventBatch::default();

@@ -11,6 +11,7 @@ mod ingest;
 mod logs;
 mod objects;
 mod open;
+mod outbox;
 mod projects;
 mod restore;
 mod segments;

@@ -51,7 +51,7 @@ async fn bulk(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authori
     let idempotency = ingest::bound(key, ROUTE, received.digest);
     let (text, limits) = (received.text, limits.clone());
     let batch = tokio::task::spawn_blocking(move || parse(&text, media, &limits)).await.map_err(Error::internal)??;
-    let appended = ingest::append(&app.service, who.caller, batch, idempotency, received.held).await?;
+    let appended = ingest::append(&app.service, &who.caller, batch, idempotency, received.held).await?;
     let body = serde_json::to_vec(&Stored::new(&appended.outcomes)).map_err(Error::internal)?;
     let mut response = answer::json(StatusCode::CREATED, body);
     if appended.replayed {

@@ -69,7 +69,7 @@ async fn create(State(app): State<Shared>, RawQuery(query): RawQuery, who: Autho
     Params::parse(query.as_deref(), &[], limits)?.finish()?;
     ingest::expect_json(&headers)?;
     let received = body::receive(&app.service, &headers, body, MAX_BODY, false).await?;
-    let (name, scopes) = wanted(&received.text, who.grant.scopes)?;
+    let (name, scopes) = wanted(&received.text, who.caller.grant().scopes)?;
     let made = app.service.key_create(&who.caller, &name, scopes).await?;
     Ok(data(StatusCode::CREATED, &Shown::new(made.key, Some(made.secret)))?)
 }

@@ -3,9 +3,14 @@
 use std::ops::Range;
 
 use indelible_archive::batch::{Body, BodyWriter};
-use indelible_model::{Error, EventBatch, Ids, LogKind, Result};
+use indelible_model::fields::{Field, Fields};
+use indelible_model::{Error, EventBatch, Ids, LogKind, Result, Violation};
 use sha2::{Digest, Sha256};
 
+use crate::caller::Grant;
+
+/// Events named at most that a caller may not write.
+const VIOLATIONS: usize = 100;
 /// Requests with so few events are prepared where they are; larger ones on a thread of their own.
 pub(super) const INLINE_EVENTS: usize = 32;
 /// And so few bytes.
@@ -31,7 +36,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(batch: EventBatch, ids: &Ids) -> Result<Self> {
+    /// Fails, and names the events, if there are some that `grant` does not see.
+    pub(super) fn new(batch: EventBatch, grant: &Grant, ids: &Ids) -> Result<Self> {
+        let scopes = scopes(&batch, grant)?;
         let mut random = vec![0; batch.len() * 16];
         ids.fill(&mut random)?;
         let mut salts = Vec::with_capacity(batch.len());
@@ -40,7 +47,8 @@ impl Prepared {
             salt.copy_from_slice(chunk);
             salts.push(salt);
         }
-        let externals = batch.events().iter().map(|e| e.external_id.as_ref().map(|r| external_digest(batch.slice(r)))).collect();
+        let scope = |i: usize| scopes.get(i).map(String::as_str);
+        let externals = batch.events().iter().enumerate().map(|(i, e)| e.external_id.as_ref().map(|r| external_digest(batch.slice(r), scope(i)))).collect();
         let one_log = batch.events().iter().all(|e| e.log == LogKind::Events) || batch.events().iter().all(|e| e.log == LogKind::Activity);
         let framed = batch.bytes() >= FRAME_FROM && one_log;
         let half = if framed { batch.len() / 2 } else { 0 };
@@ -90,8 +98,34 @@ impl Part {
     }
 }
 
-fn external_digest(id: &[u8]) -> [u8; 16] {
+/// The organization of each event, for a caller who is bound to some: none for others, for whom all ids are the project's.
+fn scopes(batch: &EventBatch, grant: &Grant) -> Result<Vec<String>> {
+    let Some(own) = &grant.organizations else { return Ok(Vec::new()) };
+    let (mut scopes, mut violations) = (Vec::with_capacity(batch.len()), Vec::new());
+    for (i, event) in batch.events().iter().enumerate() {
+        let fields = Fields::read(batch.slice(&event.action), batch.slice(&event.details));
+        let organization = fields.get(Field::OrganizationId);
+        if grant.sees(organization) {
+            scopes.push(organization.unwrap_or_default().to_owned());
+        } else if violations.len() < VIOLATIONS {
+            let violation = Violation::new("organization.id", format!("must be one of those that this credential is bound to: {}.", own.join(", ")));
+            violations.push(Violation { index: (batch.len() > 1).then_some(i), ..violation });
+        }
+    }
+    if violations.is_empty() { Ok(scopes) } else { Err(Error::invalid(violations)) }
+}
+
+/// What an external id is looked up by. One that was given by a caller bound to organizations is the organization's own: whether
+/// others in the project use it is not to be told.
+fn external_digest(id: &[u8], scope: Option<&str>) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    if let Some(scope) = scope {
+        // NUL is in no text of ours, so that this is no other's id.
+        hash.update(scope.as_bytes());
+        hash.update([0]);
+    }
+    hash.update(id);
     let mut short = [0; 16];
-    short.copy_from_slice(&Sha256::digest(id)[..16]);
+    short.copy_from_slice(&hash.finalize()[..16]);
     short
 }

@@ -111,9 +111,9 @@ async fn what_was_appended_is_read_back_sealed_or_not() {
         assert!(verified.valid, "{verified:?}");
         for at in [0, 1, 4321, 8999] {
             let line = hot.split(|b| *b == b'\n').nth(at).unwrap();
-            assert_eq!(service.event(&read, Line::parse(line).unwrap().id).await.unwrap(), line);
+            assert_eq!(service.event(&read, &LogKind::ALL, Line::parse(line).unwrap().id).await.unwrap(), line);
         }
-        assert_eq!(service.event(&read, EventId([7; 16])).await.unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(service.event(&read, &LogKind::ALL, EventId([7; 16])).await.unwrap_err().kind(), Kind::NotFound);
         let mut problems = Vec::new();
         let report = service.doctor(&mut |n| problems.push(n)).await.unwrap();
         assert_eq!(report.problems, 0, "{problems:?}");

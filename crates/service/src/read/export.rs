@@ -195,6 +195,7 @@ impl Service {
             Format::Csv(layout) => Form::Csv { layout, safe: options.csv_safe, bom: options.bom },
             Format::Parquet => Form::Parquet,
         };
+        let query = Query { filter: caller.grant().narrow(query.filter), ..query };
         let snapshot = self.inner.reader.head(caller.project(), query.log).await?;
         let parquet = (format == Form::Parquet).then(ParquetStream::new).transpose()?;
         self.inner.stats.exports_started.add(1);

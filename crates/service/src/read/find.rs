@@ -1,27 +1,34 @@
 //! Finds one event by its id. Ids rise with positions within a log, so it is a binary search.
 
 use indelible_archive::batch::Envelope;
+use indelible_model::fields::{Field, Fields};
+use indelible_model::line::Line;
 use indelible_model::{Error, EventId, LogKind, ProjectId, Result};
 
 use super::{RETRIES, Reader, anew, not_gone};
 use crate::Service;
-use crate::caller::{Caller, CanRead};
+use crate::caller::{Caller, Grant, Reading};
 
 /// Segments looked up at once.
 const SEGMENTS: u32 = 100_000;
 
 impl Service {
-    /// The stored line of an event, without line feed; [`indelible_model::Kind::NotFound`] if the project has no such event.
-    pub async fn event(&self, caller: &Caller<CanRead>, id: EventId) -> Result<Vec<u8>> {
-        for log in LogKind::ALL {
+    /// The stored line of an event of one of the project's logs, without line feed; [`indelible_model::Kind::NotFound`] if there is none that the caller sees.
+    pub async fn event<P: Reading>(&self, caller: &Caller<P>, logs: &[LogKind], id: EventId) -> Result<Vec<u8>> {
+        for &log in logs {
             let reader = &self.inner.reader;
             if let Some(position) = anew!(reader, reader.find(caller.project(), log, id))? {
-                let found = self.events_at(caller, log, &[position]).await?;
-                return found.into_iter().next().ok_or_else(|| Error::not_found("Event"));
+                let found = self.events_at(caller, log, &[position]).await?.into_iter().next();
+                return found.filter(|line| sees(caller.grant(), line)).ok_or_else(|| Error::not_found("Event"));
             }
         }
         Err(Error::not_found("Event"))
     }
+}
+
+/// True if the credential sees the event of a stored line.
+fn sees(grant: &Grant, line: &[u8]) -> bool {
+    grant.organizations.is_none() || Line::parse(line).is_some_and(|line| grant.sees(Fields::read(line.action, line.details).get(Field::OrganizationId)))
 }
 
 impl Reader {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::scan::Scan;
 use super::{RETRIES, Reader, anew, not_gone};
 use crate::Service;
-use crate::caller::{Caller, CanRead};
+use crate::caller::{Caller, Reading};
 
 /// Bytes of lines of a unit whose rows are only selected: a whole row group.
 const SELECT_BYTES: usize = 16 << 20;
@@ -77,10 +77,11 @@ impl Drop for Selection {
 
 impl Service {
     /// The events of a query after `skip`, up to `limit` (at most a thousand).
-    pub async fn page(&self, caller: &Caller<CanRead>, query: Query) -> Result<Page> {
+    pub async fn page<P: Reading>(&self, caller: &Caller<P>, mut query: Query) -> Result<Page> {
+        query.filter = caller.grant().narrow(query.filter);
         anew!(self.inner.reader, self.page_once(caller, &query))
     }
-    async fn page_once(&self, caller: &Caller<CanRead>, query: &Query) -> Result<Page> {
+    async fn page_once<P: Reading>(&self, caller: &Caller<P>, query: &Query) -> Result<Page> {
         let head = self.inner.reader.head(caller.project(), query.log).await?;
         let limit = usize::try_from(query.limit.unwrap_or(PAGE_EVENTS).min(PAGE_EVENTS)).map_err(Error::internal)?;
         let back = query.order == Order::Descending;
@@ -123,10 +124,11 @@ impl Service {
     }
 
     /// How many events match, whatever skip and limit say.
-    pub async fn count<P>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
-        anew!(self.inner.reader, self.count_once(caller, query))
+    pub async fn count<P: Reading>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
+        let query = Query { filter: caller.grant().narrow(query.filter.clone()), ..query.clone() };
+        anew!(self.inner.reader, self.count_once(caller, &query))
     }
-    async fn count_once<P>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
+    async fn count_once<P: Reading>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
         let head = self.inner.reader.head(caller.project(), query.log).await?;
         let all = Query { order: Order::Ascending, ..query.clone() };
         if all.filter.is_empty() {
@@ -152,7 +154,7 @@ impl Service {
     }
 
     /// Stored lines of positions, without line feeds, in the order asked for.
-    pub async fn events_at<P>(&self, caller: &Caller<P>, log: LogKind, positions: &[u64]) -> Result<Vec<Vec<u8>>> {
+    pub(crate) async fn events_at<P>(&self, caller: &Caller<P>, log: LogKind, positions: &[u64]) -> Result<Vec<Vec<u8>>> {
         anew!(self.inner.reader, self.events_at_once(caller, log, positions))
     }
     async fn events_at_once<P>(&self, caller: &Caller<P>, log: LogKind, positions: &[u64]) -> Result<Vec<Vec<u8>>> {

@@ -33,6 +33,8 @@ fn told(kind: Kind, note: Note) -> Told {
         Kind::Forbidden => {
             Told { message: Some("You don't have permission to perform this action"), ..plain(StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS", "authorization_error") }
         }
+        Kind::PlanFeature | Kind::PlanLimit => plain(StatusCode::FORBIDDEN, "OPERATION_NOT_ALLOWED", "authorization_error"),
+        Kind::QuotaExceeded(_) | Kind::RateLimited(_) => plain(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", "rate_limit_error"),
         Kind::NotFound => plain(StatusCode::NOT_FOUND, "NOT_FOUND", "not_found_error"),
         Kind::Conflict => plain(StatusCode::CONFLICT, "CONFLICT", "conflict_error"),
         Kind::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "validation_error"),

@@ -42,7 +42,7 @@ fn organization(path: Organization) -> Result<String, Failed> {
     responses((status = 200, description = "A page.", body = schemas::AuditPage)))]
 async fn list(State(app): State<Shared>, path: Organization, RawQuery(query): RawQuery, who: Authorized<CanRead>) -> Answer {
     let organization = organization(path)?;
-    let wanted = translate::list(query.as_deref(), &organization, &who.grant, app.service.limits())?;
+    let wanted = translate::list(query.as_deref(), &organization, who.caller.grant(), app.service.limits())?;
     let skip = wanted.query.skip;
     // Counted after the page was read, so that an event that arrives in between never makes the total smaller than the page.
     let page = app.service.page(&who.caller, wanted.query.clone()).await?;
@@ -72,7 +72,7 @@ async fn export(
     stream::check_protocol(version)?;
     let organization = organization(path)?;
     let coding = conneg::choose(&headers);
-    let (query, mut options) = translate::export(query.as_deref(), &organization, &who.grant, coding, app.config.aitronos_export_rows, app.service.limits())?;
+    let (query, mut options) = translate::export(query.as_deref(), &organization, who.caller.grant(), coding, app.config.aitronos_export_rows, app.service.limits())?;
     options.digest = conneg::takes_trailers(&headers);
     let stem = format!("audit-log-{organization}-{}", disposition::day(app.service.clock().now()));
     let head = Head { media: "text/csv", disposition: disposition::attachment(&stem, "csv"), options };

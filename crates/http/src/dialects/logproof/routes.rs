@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::Response;
-use indelible_model::{Error, EventBatch, EventId, Limits, Result};
+use indelible_model::{Error, EventBatch, EventId, Limits, LogKind, Result};
 use indelible_service::{CanExport, CanRead, CanVerify, CanWrite, Outcome};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes as route;
@@ -85,7 +85,7 @@ async fn append(app: &App, query: Option<&str>, who: Authorized<CanWrite>, heade
     let idempotency = ingest::bound(key, route, received.digest);
     let (text, limits) = (received.text, limits.clone());
     let batch = if text.len() <= INLINE { parse(&text, &limits)? } else { tokio::task::spawn_blocking(move || parse(&text, &limits)).await.map_err(Error::internal)?? };
-    let appended = ingest::append(&app.service, who.caller, batch, idempotency, received.held).await?;
+    let appended = ingest::append(&app.service, &who.caller, batch, idempotency, received.held).await?;
     let (outcomes, replayed) = (appended.outcomes.clone(), appended.replayed);
     let lines = app.service.appended_lines(&who.caller, appended).await;
     Ok(Taken { outcomes, lines, replayed })
@@ -112,7 +112,7 @@ async fn list(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authori
 async fn show(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authorized<CanRead>, id: Result<Path<String>, PathRejection>) -> Answer {
     Params::parse(query.as_deref(), &[], app.service.limits())?.finish()?;
     let id = id.ok().and_then(|Path(id)| EventId::parse(&id)).ok_or_else(|| Error::not_found("Event"))?;
-    let line = app.service.event(&who.caller, id).await?;
+    let line = app.service.event(&who.caller, &LogKind::ALL, id).await?;
     Ok(answer::json(StatusCode::OK, wire::one(&line, false)))
 }
 
