@@ -6,13 +6,20 @@
 mod append;
 mod concurrent;
 mod duplicates;
+mod holds;
+mod members;
 mod objects;
+mod outbox;
 mod projects;
+mod rates;
 mod restore;
+mod retention;
 mod segments;
 mod server;
+mod signing;
 mod store;
 mod tasks;
+mod tokens;
 
 use std::str::FromStr;
 
@@ -49,15 +56,26 @@ cases! {
         batches_that_do_not_follow_the_head_conflict a_large_append_is_one_step merged_batches_count_as_before tails_that_must_be_sealed_are_listed a_missing_project_has_no_logs;
     duplicates: external_ids_are_found_within_their_project external_ids_are_listed_in_pages idempotency_keys_expire a_few_keys_are_forgotten_at_a_time idempotency_keys_are_listed_in_pages;
     segments: a_seal_of_changed_batches_does_not_commit a_seal_that_read_before_a_merge_does_not_commit a_merge_that_read_before_a_seal_does_not_commit
-        compaction_retires_what_it_replaces a_compaction_of_changed_segments_does_not_commit expired_rows_do_not_come_back segments_expire_when_all_of_them_is_old
+        compaction_retires_what_it_replaces a_compaction_of_changed_segments_does_not_commit expired_rows_do_not_come_back
         segments_are_found_by_any_position_they_hold thousands_of_batches_are_sealed_at_once;
     objects: staged_objects_are_published_once a_claimed_object_is_never_published an_unfinished_claim_is_made_again holds_keep_deletion_off uploads_are_told_to_the_collector
         names_are_known what_was_not_published_is_noted_again marks_are_set_and_taken_away;
+    outbox: facts_wait_in_order_until_they_are_deleted facts_wake_who_stores_them two_nodes_delete_the_same_facts;
     tasks: a_task_is_enqueued_once a_compaction_asked_for_while_it_runs_runs_again leases_are_exclusive_and_expire enqueueing_wakes;
-    projects: projects_have_unique_names keys_belong_to_their_project retention_is_kept;
+    projects: projects_have_unique_names keys_belong_to_their_project projects_get_other_names_and_plans the_last_use_of_a_key_is_the_latest
+        who_changes_a_projects_people_waits_for_the_other;
+    members: a_person_has_one_address members_belong_to_their_projects who_is_in_no_project_can_be_forgotten an_identity_is_one_person;
+    tokens: a_token_is_found_with_its_holder what_was_made_from_a_token_goes_with_it a_persons_tokens_are_revoked_together tokens_that_ended_are_forgotten;
+    holds: holds_are_listed_for_ever a_restored_hold_is_as_it_was what_a_hold_keeps_is_looked_at_again_when_it_is_released;
+    retention: a_project_begins_with_a_retention_of_each_log what_is_announced_is_listed_when_its_time_has_come segments_expire_when_all_of_them_is_old
+        who_changes_what_is_kept_waits_for_who_expires;
+    rates: a_bucket_gives_what_fits what_is_given_back_is_there_again a_bucket_fills_with_the_databases_clock full_buckets_are_deleted nodes_take_no_more_than_there_is
+        one_statement_alone_is_one_round_trip;
     restore: what_was_read_can_be_restored;
+    signing: signing_keys_are_kept_until_they_retire of_two_new_signing_keys_one_is_kept;
     store: an_old_schema_is_refused_or_migrated a_newer_schema_is_refused the_first_schema_is_brought_up_to_date a_read_is_one_snapshot statements_are_counted
-        a_store_that_takes_writes_says_so texts_without_nul names_are_unique_errors_are_conflicts;
+        a_store_that_takes_writes_says_so texts_without_nul names_are_unique_errors_are_conflicts
+        what_was_deleted_is_in_no_file;
     concurrent: appends_of_many_nodes_are_gapless first_appends_make_one_log projects_wait_for_themselves_only a_writer_that_gives_up_leaves_nothing a_lease_is_given_once nodes_claim_different_objects
         claim_and_publish_exclude_each_other seals_and_appends_lose_nothing two_seals_of_the_same_batches_make_one_segment duplicates_are_seen_under_the_lock;
 }
@@ -79,7 +97,7 @@ pub(crate) fn batch(first: u64, last: u64) -> NewBatch {
 
 /// The head after batches of 10 bytes.
 pub(crate) fn head(position: u64, batches: u64) -> LogHead {
-    LogHead { position, hash: [3; 32], last_id: [4; 16], received_at: at(9), hot_batches: batches, hot_events: position, hot_bytes: batches * 10 }
+    LogHead { position, hash: [3; 32], last_id: [4; 16], received_at: at(9), hot_batches: batches, hot_events: position, hot_bytes: batches * 10, month: 24_313, month_base: 3 }
 }
 
 pub(crate) fn segment(first: u64, last: u64) -> NewSegment {

@@ -55,7 +55,9 @@ pub(crate) enum Arg<'a> {
     Int(i64),
     MaybeInt(Option<i64>),
     Text(&'a str),
+    MaybeText(Option<&'a str>),
     Bytes(&'a [u8]),
+    MaybeBytes(Option<&'a [u8]>),
     /// Lists, where [`Conn::lists`] says so.
     Ints(&'a [i64]),
     Digests(&'a [[u8; 16]]),
@@ -70,7 +72,8 @@ macro_rules! from {
         })*
     };
 }
-from!(i64 => Int, Option<i64> => MaybeInt, &'a str => Text, &'a String => Text, &'a [u8] => Bytes, &'a Vec<u8> => Bytes, &'a [i64] => Ints, &'a [[u8; 16]] => Digests);
+from!(i64 => Int, Option<i64> => MaybeInt, &'a str => Text, &'a String => Text, Option<&'a str> => MaybeText, &'a [u8] => Bytes, &'a Vec<u8> => Bytes,
+    Option<&'a [u8]> => MaybeBytes, &'a [i64] => Ints, &'a [[u8; 16]] => Digests);
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Arg<'a> {
     fn from(value: &'a [u8; N]) -> Self {
@@ -133,8 +136,16 @@ impl Row {
     /// Bytes of a fixed width.
     pub(crate) fn fixed<const N: usize>(&self, column: usize) -> Result<[u8; N]> {
         let bytes: &[u8] = self.get(column)?;
-        bytes.try_into().map_err(|_| Error::corrupt(format!("a column has {} bytes instead of {N}", bytes.len())))
+        fixed(bytes)
     }
+    /// Bytes of a fixed width, or nothing.
+    pub(crate) fn maybe_fixed<const N: usize>(&self, column: usize) -> Result<Option<[u8; N]>> {
+        self.get::<Option<&[u8]>>(column)?.map(fixed).transpose()
+    }
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| Error::corrupt(format!("a column has {} bytes instead of {N}", bytes.len())))
 }
 
 /// A connection, in a transaction or not.
@@ -163,7 +174,9 @@ macro_rules! query {
                 Arg::Int(v) => query.bind(v),
                 Arg::MaybeInt(v) => query.bind(v),
                 Arg::Text(v) => query.bind(v),
+                Arg::MaybeText(v) => query.bind(v),
                 Arg::Bytes(v) => query.bind(v),
+                Arg::MaybeBytes(v) => query.bind(v),
                 Arg::Ints(v) => query.bind($list(v)),
                 Arg::Digests(v) => query.bind($list(v)),
             };
@@ -254,7 +267,7 @@ impl Conn {
         if !self.lists() && args.iter().any(|a| matches!(a, Arg::Ints(_) | Arg::Digests(_))) {
             return Err(Error::internal("a list for a database that takes none"));
         }
-        let nul = args.iter().any(|a| matches!(a, Arg::Text(t) if t.contains('\0')));
+        let nul = args.iter().any(|a| matches!(a, Arg::Text(t) | Arg::MaybeText(Some(t)) if t.contains('\0')));
         if nul { Err(Error::new(Kind::Malformed, "A text holds the character NUL, which cannot be stored.")) } else { Ok(()) }
     }
 }
@@ -331,6 +344,9 @@ impl ServerLink {
     async fn commit(mut self) -> Result<()> {
         if self.failed || self.busy {
             return Err(Error::internal("commit after a statement that failed"));
+        }
+        if !self.open {
+            return Ok(());
         }
         let done = self.simple("COMMIT", STATEMENT).await;
         self.open = done.is_err();

@@ -7,15 +7,21 @@
 
 mod db;
 mod errors;
+mod holds;
 mod ingest;
 mod logs;
+mod members;
 mod objects;
 mod open;
 mod outbox;
 mod projects;
+mod rates;
 mod restore;
+mod retention;
 mod segments;
+mod signing;
 mod tasks;
+mod tokens;
 mod wake;
 
 use std::ops::{Deref, DerefMut};
@@ -23,13 +29,19 @@ use std::ops::{Deref, DerefMut};
 use indelible_model::{Error, LogKind, Result};
 
 pub use db::Counters;
+pub use holds::{HoldEnd, KeptRow, LegalHoldRow};
 pub use ingest::{ExternalHit, IdempotencyEntry, IdempotencyRow};
 pub use logs::{BatchRow, LogHead, LogRow, NewBatch};
+pub use members::{Identity, MemberRow, Membership};
 pub use objects::RetiredObject;
 pub use open::{Database, Store};
+pub use outbox::OutboxRow;
 pub use projects::{KeyRow, Project};
+pub use retention::RetentionRow;
 pub use segments::{NewSegment, SegmentRow};
+pub use signing::SigningKeyRow;
 pub use tasks::{Task, TaskKind};
+pub use tokens::{Held, Holder, TokenHit, TokenRow};
 pub use wake::Wake;
 
 /// A read transaction: one snapshot of the whole database. Keep it short. From [`Store::glance`]: no transaction, each statement sees what is committed.
@@ -45,6 +57,9 @@ pub struct WriteTx {
     /// To be rung after the commit, if a task was enqueued.
     wake: Wake,
     enqueued: bool,
+    /// To be rung after the commit, if a fact was stored.
+    outbox: Wake,
+    pushed: bool,
 }
 
 impl ReadTx {
@@ -69,13 +84,16 @@ impl WriteTx {
     /// Makes all changes durable and visible. On an error of `Kind::SyncFailed` the process must end: what the disk holds is unknown.
     /// An error that is marked `may_have_happened` says that the outcome is unknown.
     pub async fn commit(self) -> Result<()> {
-        let Self { mut unfinished, read, wake, enqueued } = self;
+        let Self { mut unfinished, read, wake, enqueued, outbox, pushed } = self;
         // Said before the attempt, because a failed one gives the connection back at once.
         unfinished.expect_failure();
         read.conn.commit().await?;
         unfinished.committed();
         if enqueued {
             wake.ring();
+        }
+        if pushed {
+            outbox.ring();
         }
         Ok(())
     }

@@ -25,6 +25,10 @@ pub struct LogHead {
     pub hot_events: u64,
     /// Bytes of details in the hot tail.
     pub hot_bytes: u64,
+    /// The month of the last event, as months since the year 0.
+    pub month: u64,
+    /// The position before that month's first event.
+    pub month_base: u64,
 }
 
 /// A log and its head.
@@ -68,15 +72,15 @@ pub struct BatchRow {
     pub batch: NewBatch,
 }
 
-const HEAD: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes FROM logs l JOIN projects p ON p.no = l.project \
+const HEAD: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes, l.quota_month, l.quota_base FROM logs l JOIN projects p ON p.no = l.project \
     WHERE p.id = $1 AND l.kind = $2 AND l.head > 0";
-const LOGS: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes, p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project \
+const LOGS: &str = "SELECT l.head, l.head_hash, l.last_id, l.received_at, l.hot_batches, l.hot_events, l.hot_bytes, l.quota_month, l.quota_base, p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project \
     WHERE l.head > 0 ORDER BY l.project, l.kind";
-const PROJECT_LOGS: &str = "SELECT head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes, kind, hot_since FROM logs \
+const PROJECT_LOGS: &str = "SELECT head, head_hash, last_id, received_at, hot_batches, hot_events, hot_bytes, quota_month, quota_base, kind, hot_since FROM logs \
     WHERE project = (SELECT no FROM projects WHERE id = $1)";
 
 const DUE: &str = "SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_since IS NOT NULL \
-    AND (l.hot_since < $2 OR l.hot_bytes >= $3 OR l.hot_since < $1 - p.retention_days * 86400000000) ORDER BY l.hot_since, l.project, l.kind LIMIT $4";
+    AND (l.hot_since < $2 OR l.hot_bytes >= $3 OR l.hot_since < $1 - 86400000000 * (SELECT r.days FROM retention r WHERE r.project = l.project AND r.kind = l.kind)) ORDER BY l.hot_since, l.project, l.kind LIMIT $4";
 const HOTTEST: &str = "SELECT p.id, l.kind FROM logs l JOIN projects p ON p.no = l.project WHERE l.hot_batches > 0 ORDER BY l.hot_bytes DESC, l.project, l.kind LIMIT $1";
 
 /// What lies at positions `$3..=$4` of a log: runs that do not overlap, found from the last one that begins at or before `$3`.
@@ -111,6 +115,8 @@ fn head(row: &Row) -> Result<LogHead> {
         hot_batches: row.count(4)?,
         hot_events: row.count(5)?,
         hot_bytes: row.count(6)?,
+        month: row.count(7)?,
+        month_base: row.count(8)?,
     })
 }
 
@@ -141,13 +147,13 @@ impl ReadTx {
     }
     /// All logs that have events.
     pub async fn log_list(&mut self) -> Result<Vec<LogRow>> {
-        let one = |r: &Row| Ok(LogRow { project: ProjectId(r.fixed(7)?), kind: log_kind(r.get(8)?)?, head: head(r)? });
+        let one = |r: &Row| Ok(LogRow { project: ProjectId(r.fixed(9)?), kind: log_kind(r.get(10)?)?, head: head(r)? });
         self.conn.whole(LOGS, args![]).await?.iter().map(one).collect()
     }
     /// The project's logs that have events, and since when each has a hot tail.
     pub async fn log_rows(&mut self, project: ProjectId) -> Result<Vec<(LogKind, LogHead, Option<Timestamp>)>> {
         let rows = self.conn.all(format!("{PROJECT_LOGS} AND head > 0 ORDER BY kind"), args![&project.0]).await?;
-        rows.iter().map(|r| Ok((log_kind(r.get(7)?)?, head(r)?, r.get::<Option<i64>>(8)?.map(Timestamp::clamped)))).collect()
+        rows.iter().map(|r| Ok((log_kind(r.get(9)?)?, head(r)?, r.get::<Option<i64>>(10)?.map(Timestamp::clamped)))).collect()
     }
     /// Events and bytes in the batches of all logs.
     pub async fn log_hot_totals(&mut self) -> Result<(u64, u64)> {
@@ -163,7 +169,7 @@ impl ReadTx {
         self.conn.all(BATCHES_BACK, args![&project.0, log.code(), signed(from), signed(to), i64::from(most)]).await?.iter().map(batch).collect()
     }
     /// Up to `most` logs whose hot tail must be sealed, by project and kind: it began before `hot_before`, or has `seal_bytes`, or began longer ago than its
-    /// project keeps events. The oldest tails are chosen.
+    /// events are kept. The oldest tails are chosen.
     pub async fn log_list_due(&mut self, now: Timestamp, hot_before: Timestamp, seal_bytes: u64, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
         let values = args![now.micros(), hot_before.micros(), signed(seal_bytes), i64::from(most)];
         let mut due = logs(&self.conn.all(DUE, values).await?)?;
@@ -208,14 +214,14 @@ impl WriteTx {
         if rows.is_empty() {
             return Err(Error::not_found("Project"));
         }
-        rows.iter().map(|r| Ok((log_kind(r.get(7)?)?, head(r)?))).collect()
+        rows.iter().map(|r| Ok((log_kind(r.get(9)?)?, head(r)?))).collect()
     }
     /// Appends batches and moves the head, in one step. The batches must follow the head that [`WriteTx::log_lock`] gave, without gaps: otherwise an error of `Kind::Conflict`.
     pub async fn log_append(&mut self, project: ProjectId, log: LogKind, batches: &[NewBatch], head: &LogHead, now: Timestamp) -> Result<()> {
         let Some(before) = batches.first().map(|b| b.first.saturating_sub(1)) else { return Ok(()) };
         self.batches_restore(project, log, batches).await?;
-        let text = "UPDATE logs SET head = $3, head_hash = $4, last_id = $5, received_at = $6, hot_batches = $7, hot_events = $8, hot_bytes = $9, hot_since = COALESCE(hot_since, $10) \
-             WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND head = $11";
+        let text = "UPDATE logs SET head = $3, head_hash = $4, last_id = $5, received_at = $6, hot_batches = $7, hot_events = $8, hot_bytes = $9, hot_since = COALESCE(hot_since, $10), \
+             quota_month = $12, quota_base = $13 WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND head = $11";
         let moved = args![
             &project.0,
             log.code(),
@@ -228,6 +234,8 @@ impl WriteTx {
             signed(head.hot_bytes),
             now.micros(),
             signed(before),
+            signed(head.month),
+            signed(head.month_base),
         ];
         if self.conn.run(text, moved).await? == 1 { Ok(()) } else { Err(errors::conflict().with_internal("the batches do not follow the log's head")) }
     }

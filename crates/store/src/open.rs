@@ -28,6 +28,8 @@ const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const SESSION: [(&str, &str); 5] =
     [("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "1s"), ("statement_timeout", "60s"), ("transaction_read_only", "off")];
 const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long readers of the file, and its writer, are waited for when its write-ahead log is emptied: others wait meanwhile.
+const SCRUB: Duration = Duration::from_millis(200);
 
 /// Which database.
 #[derive(Clone)]
@@ -60,12 +62,13 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     pools: Pools,
     wake: Wake,
+    outbox: Wake,
     counts: Arc<Counts>,
 }
 
 #[derive(Debug)]
 enum Pools {
-    File { readers: SqlitePool, writer: SqlitePool, reopen: Arc<AtomicBool> },
+    File { file: PathBuf, readers: SqlitePool, writer: SqlitePool, reopen: Arc<AtomicBool> },
     Server { pool: PgPool, listening: PgPool, writers: usize, _listener: Listener },
 }
 
@@ -102,7 +105,7 @@ impl Store {
             Database::File(file) => open_file(file, auto_migrate).await?,
             Database::Server { url, connections } => open_server(url, (*connections).max(2), auto_migrate, wake.clone()).await?,
         };
-        Ok(Self(Arc::new(Inner { pools, wake, counts: Arc::default() })))
+        Ok(Self(Arc::new(Inner { pools, wake, outbox: Wake::default(), counts: Arc::default() })))
     }
     /// Brings a database's schema up to date; its version before and after.
     pub async fn migrate(database: &Database) -> Result<(u64, u64)> {
@@ -134,14 +137,21 @@ impl Store {
     }
     /// Begins a write transaction; on SQLite it waits for the one before.
     pub async fn write(&self) -> Result<WriteTx> {
+        self.writing(Some(WRITE)).await
+    }
+    /// For a write of one statement that may be made twice: where a server commits it by itself, there is no transaction around it, and the commit costs nothing.
+    pub async fn write_alone(&self) -> Result<WriteTx> {
+        self.writing(None).await
+    }
+    async fn writing(&self, begin: Option<&'static str>) -> Result<WriteTx> {
         let (conn, reopen) = match &self.0.pools {
             Pools::File { writer, reopen, .. } => {
                 let tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(errors::map)?;
                 (Conn::file(tx, &self.0.counts), Some(Arc::clone(reopen)))
             }
-            Pools::Server { pool, .. } => (Conn::server(pool, Some(WRITE), &self.0.counts).await?, None),
+            Pools::Server { pool, .. } => (Conn::server(pool, begin, &self.0.counts).await?, None),
         };
-        Ok(WriteTx { unfinished: Unfinished { reopen }, read: ReadTx { conn }, wake: self.0.wake.clone(), enqueued: false })
+        Ok(WriteTx { unfinished: Unfinished { reopen }, read: ReadTx { conn }, wake: self.0.wake.clone(), enqueued: false, outbox: self.0.outbox.clone(), pushed: false })
     }
     /// How many appends of different projects can run at once.
     pub fn writers(&self) -> usize {
@@ -154,9 +164,22 @@ impl Store {
     pub fn wake(&self) -> &Wake {
         &self.0.wake
     }
+    /// Tells when this process stored a fact.
+    pub fn outbox_wake(&self) -> &Wake {
+        &self.0.outbox
+    }
     /// What was sent to the database so far, by this value and its clones.
     pub fn counters(&self) -> Counters {
         self.0.counts.get()
+    }
+    /// Empties a file's write-ahead log: deleted rows are overwritten in the file itself, and then nowhere any more. False if somebody was in the way; try again later.
+    /// Nothing is done to a server, which keeps its log for its own ends.
+    pub async fn scrub(&self) -> Result<bool> {
+        let Pools::File { file, .. } = &self.0.pools else { return Ok(true) };
+        let mut conn = file_options(file).busy_timeout(SCRUB).connect().await.map_err(errors::map)?;
+        let busy: i64 = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut conn).await.map_err(errors::map)?.get(0);
+        conn.close().await.map_err(errors::map)?;
+        Ok(busy == 0)
     }
     /// Closes all connections; what was committed stays.
     pub async fn close(&self) {
@@ -182,6 +205,7 @@ fn file_options(file: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(20))
         .foreign_keys(false)
+        .pragma("secure_delete", "ON")
         .pragma("wal_autocheckpoint", "500")
         .pragma("journal_size_limit", "16777216")
         .pragma("cache_size", "-8000")
@@ -203,7 +227,7 @@ async fn open_file(file: &Path, auto_migrate: bool) -> Result<Pools> {
     let writer = writer(options.clone(), Arc::clone(&reopen)).await?;
     file_schema(&writer, auto_migrate).await?;
     let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await.map_err(errors::open)?;
-    Ok(Pools::File { readers, writer, reopen })
+    Ok(Pools::File { file: file.to_owned(), readers, writer, reopen })
 }
 
 /// The schema's version before; afterwards it is up to date.

@@ -1,10 +1,10 @@
 //! The manifest of segments.
 
-use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
+use indelible_model::{Error, HoldId, LogKind, ProjectId, Result, Timestamp};
 
 use crate::db::{Row, args};
 use crate::logs::span;
-use crate::{ReadTx, WriteTx, log_kind, signed};
+use crate::{ReadTx, WriteTx, signed};
 
 /// A segment to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,18 +40,20 @@ pub struct SegmentRow {
     pub generation: u64,
     /// Retention took its rows; its hashes are there still.
     pub expired: bool,
+    /// A legal hold that keeps it beyond its time, once that was found out.
+    pub held: Option<HoldId>,
     /// When it was published.
     pub created_at: Timestamp,
     /// The segment.
     pub segment: NewSegment,
 }
 
-/// Their columns, with the kind of log last.
+/// Their columns.
 macro_rules! segments {
     ($order:literal) => {
         span!(
             "segments",
-            "id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, kind",
+            "id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, held",
             $order
         )
     };
@@ -59,9 +61,12 @@ macro_rules! segments {
 
 const RANGE: &str = segments!("ASC");
 const RANGE_BACK: &str = segments!("DESC");
-const EXPIRABLE: &str = "SELECT s.id, generation, first, last, version, s.name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, s.created_at, kind, p.id \
-    FROM projects p JOIN segments s ON s.project = p.no WHERE p.retention_days IS NOT NULL AND s.expired = 0 AND s.max_received < $1 - p.retention_days * 86400000000 \
-    AND s.max_occurred < $1 - p.retention_days * 86400000000 ORDER BY p.no, s.kind, s.first LIMIT $2";
+const EXPIRABLE: &str = "SELECT id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, held \
+    FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 0 AND held IS NULL AND max_received < $3 AND max_occurred < $3 AND first >= $4 \
+    ORDER BY first LIMIT $5";
+const FIRST_LIVE: &str = "SELECT first FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 0 ORDER BY first LIMIT 1";
+const LAST_EXPIRED: &str = "SELECT id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, held \
+    FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 1 AND first < $3 ORDER BY first DESC LIMIT 1";
 
 fn segment(row: &Row) -> Result<SegmentRow> {
     Ok(SegmentRow {
@@ -69,6 +74,7 @@ fn segment(row: &Row) -> Result<SegmentRow> {
         generation: row.count(1)?,
         expired: row.count(12)? != 0,
         created_at: Timestamp::clamped(row.get(13)?),
+        held: row.maybe_fixed(14)?.map(HoldId),
         segment: NewSegment {
             first: row.count(2)?,
             last: row.count(3)?,
@@ -96,10 +102,15 @@ impl ReadTx {
         let row = self.conn.whole("SELECT COUNT(*), CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT) FROM segments WHERE expired = 0", args![]).await?;
         row.first().map_or(Ok((0, 0)), |row| Ok((row.count(0)?, row.count(1)?)))
     }
-    /// Up to `most` live segments, of any project, all of whose events were received, and occurred, longer ago than their project keeps them.
-    pub async fn segment_list_expirable(&mut self, now: Timestamp, most: u32) -> Result<Vec<(ProjectId, LogKind, SegmentRow)>> {
-        let rows = self.conn.all(EXPIRABLE, args![now.micros(), i64::from(most)]).await?;
-        rows.iter().map(|r| Ok((ProjectId(r.fixed(15)?), log_kind(r.get(14)?)?, segment(r)?))).collect()
+    /// Up to `most` live segments of a log from position `from` on, all of whose events were received, and occurred, before `cut`, and that no hold was found to keep.
+    pub async fn segment_list_expirable(&mut self, project: ProjectId, log: LogKind, cut: Timestamp, from: u64, most: u32) -> Result<Vec<SegmentRow>> {
+        let values = args![&project.0, log.code(), cut.micros(), signed(from), i64::from(most)];
+        self.conn.all(EXPIRABLE, values).await?.iter().map(segment).collect()
+    }
+    /// The last segment of the run of expired ones that a log begins with.
+    pub async fn segment_last_expired(&mut self, project: ProjectId, log: LogKind) -> Result<Option<SegmentRow>> {
+        let live = self.conn.optional(FIRST_LIVE, args![&project.0, log.code()]).await?.map(|r| r.get(0)).transpose()?.unwrap_or(i64::MAX);
+        self.conn.optional(LAST_EXPIRED, args![&project.0, log.code(), live]).await?.as_ref().map(segment).transpose()
     }
     /// How many positions of a log lie in expired segments.
     pub async fn expired_events(&mut self, project: ProjectId, log: LogKind) -> Result<u64> {
@@ -144,7 +155,7 @@ impl WriteTx {
     /// Retention takes the rows of a segment: it stays as expired, at its next generation, and the objects named may be deleted from `due` on.
     /// False, and nothing changes, if it is not live at the generation given.
     pub async fn segment_expire(&mut self, project: ProjectId, log: LogKind, (id, generation): (u64, u64), retired: &[String], due: Timestamp) -> Result<bool> {
-        let text = "UPDATE segments SET expired = 1, generation = generation + 1, rows_bytes = 0, columns_bytes = 0 \
+        let text = "UPDATE segments SET expired = 1, held = NULL, generation = generation + 1, rows_bytes = 0, columns_bytes = 0 \
              WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND id = $3 AND generation = $4 AND expired = 0";
         if self.conn.run(text, args![&project.0, log.code(), signed(id), signed(generation)]).await? != 1 {
             return Ok(false);
@@ -155,8 +166,8 @@ impl WriteTx {
     /// Stores a row of the manifest as it was elsewhere, under a number of its own.
     pub async fn segment_restore(&mut self, project: ProjectId, log: LogKind, row: &SegmentRow) -> Result<()> {
         let new = &row.segment;
-        let text = "INSERT INTO segments (project, kind, first, last, generation, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at) \
-             SELECT no, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 FROM projects WHERE id = $1";
+        let text = "INSERT INTO segments (project, kind, first, last, generation, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, held) \
+             SELECT no, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 FROM projects WHERE id = $1";
         let values = args![
             &project.0,
             log.code(),
@@ -173,10 +184,11 @@ impl WriteTx {
             new.max_received.micros(),
             i64::from(row.expired),
             row.created_at.micros(),
+            row.held.as_ref().map(|h| &h.0[..]),
         ];
         if self.conn.run(text, values).await? == 1 { Ok(()) } else { Err(Error::not_found("Project")) }
     }
     async fn segment_insert(&mut self, project: ProjectId, log: LogKind, new: &NewSegment, now: Timestamp) -> Result<()> {
-        self.segment_restore(project, log, &SegmentRow { id: 0, generation: 1, expired: false, created_at: now, segment: new.clone() }).await
+        self.segment_restore(project, log, &SegmentRow { id: 0, generation: 1, expired: false, held: None, created_at: now, segment: new.clone() }).await
     }
 }

@@ -3,7 +3,7 @@
 use indelible_model::{Kind, LogKind};
 
 use super::*;
-use crate::BatchRow;
+use crate::{BatchRow, RetentionRow};
 
 fn firsts(rows: &[BatchRow]) -> Vec<u64> {
     rows.iter().map(|r| r.batch.first).collect()
@@ -14,7 +14,7 @@ pub(super) async fn a_log_begins_with_its_genesis(bench: &Bench) {
     for _ in 0..2 {
         let mut tx = store.write().await.unwrap();
         let heads = tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
-        let empty = |hash| LogHead { position: 0, hash, last_id: [0; 16], received_at: at(0), hot_batches: 0, hot_events: 0, hot_bytes: 0 };
+        let empty = |hash| LogHead { position: 0, hash, last_id: [0; 16], received_at: at(0), hot_batches: 0, hot_events: 0, hot_bytes: 0, month: 0, month_base: 0 };
         assert_eq!(heads, [(LogKind::Events, empty([10; 32])), (LogKind::Activity, empty([11; 32]))]);
         tx.commit().await.unwrap();
     }
@@ -150,7 +150,7 @@ pub(super) async fn tails_that_must_be_sealed_are_listed(bench: &Bench) {
     assert_eq!(due(100 * DAY, 2, 21, 1).await, [(P, LOG)]);
     assert_eq!(due(100 * DAY, 1, 20, 9).await, [(P, LOG)]);
     let mut tx = store.write().await.unwrap();
-    assert!(tx.project_retain(Q, Some(7)).await.unwrap());
+    tx.retention_restore(Q, &RetentionRow { log: LOG, days: Some(7), since: at(1), next: None, holds: 0 }).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(due(7 * DAY + 1, 1, 21, 9).await, []);
     assert_eq!(due(7 * DAY + 2, 1, 21, 9).await, [(Q, LOG)]);

@@ -1,25 +1,19 @@
 //! Rows of another database.
 
-use indelible_model::{KeyId, Kind, LogKind};
+use indelible_model::{HoldId, Kind, LogKind};
 
 use super::*;
 use crate::{KeyRow, Project};
 
 pub(super) async fn what_was_read_can_be_restored(bench: &Bench) {
     let id = ProjectId([7; 16]);
-    let project = Project { id, name: "seventh".into(), created_at: at(77), retention_days: Some(30) };
-    let key = |revoked_at: Option<Timestamp>| KeyRow {
-        id: KeyId([if revoked_at.is_some() { 1 } else { 2 }; 16]),
-        project: id,
-        project_name: "seventh".into(),
-        name: "k".into(),
-        secret_hash: [if revoked_at.is_some() { 1 } else { 2 }; 32],
-        scopes: 3,
-        created_at: at(5),
-        revoked_at,
+    let project = Project { id, name: "seventh".into(), created_at: at(77), plan: "pro".into() };
+    let key = |revoked_at: Option<Timestamp>| {
+        let number = if revoked_at.is_some() { 1 } else { 2 };
+        KeyRow { project_name: "seventh".into(), plan: "pro".into(), last_used_at: Some(at(6)), revoked_at, ..projects::key(number, id, 5) }
     };
     let head = LogHead { hot_events: 4, ..head(13, 2) };
-    let segment = SegmentRow { id: 999, generation: 4, expired: true, created_at: at(12), segment: segment(1, 9) };
+    let segment = SegmentRow { id: 999, generation: 4, expired: true, held: Some(HoldId([8; 16])), created_at: at(12), segment: segment(1, 9) };
     let (batches, keys) = ([batch(10, 11), batch(12, 13)], [key(Some(at(8))), key(None)]);
     let mut tx = bench.store.write().await.unwrap();
     tx.project_restore(&project).await.unwrap();

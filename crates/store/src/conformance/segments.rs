@@ -130,51 +130,6 @@ pub(super) async fn expired_rows_do_not_come_back(bench: &Bench) {
     assert_eq!(tx.expired_events(Q, LOG).await.unwrap(), 0);
 }
 
-pub(super) async fn segments_expire_when_all_of_them_is_old(bench: &Bench) {
-    const DAY: i64 = 86_400_000_000;
-    let store = &bench.store;
-    fill(store, &[(1, 1), (2, 2), (3, 3), (4, 4)]).await;
-    append_next(store, Q, 1, 1).await;
-    let rows = batches(store).await;
-    let times = [(10, 10), (10, 30), (30, 10), (9, 9)];
-    for (i, (&(received, occurred), row)) in times.iter().zip(&rows).enumerate() {
-        let position = i as u64 + 1;
-        let new = NewSegment { max_received: at(received), max_occurred: at(occurred), ..segment(position, position) };
-        assert!(seal(store, &new, &[*row]).await);
-    }
-    let mut tx = store.write().await.unwrap();
-    let other = SegmentRow { id: 0, generation: 1, expired: false, created_at: at(1), segment: NewSegment { name: "q".into(), ..segment(1, 1) } };
-    tx.segment_restore(Q, LOG, &other).await.unwrap();
-    tx.commit().await.unwrap();
-    let retain = async |project, days| {
-        let mut tx = store.write().await.unwrap();
-        assert!(tx.project_retain(project, days).await.unwrap());
-        tx.commit().await.unwrap();
-        assert_eq!(store.glance().await.unwrap().project_retention(project).await.unwrap(), days);
-    };
-    // As if two days ago had been `before`, which is what P keeps.
-    let firsts = async |before: i64, most| {
-        let rows = store.glance().await.unwrap().segment_list_expirable(at(before + 2 * DAY), most).await.unwrap();
-        rows.iter().map(|(project, log, r)| (*project, *log, r.segment.first)).collect::<Vec<_>>()
-    };
-    assert_eq!(store.glance().await.unwrap().project_retention(NOBODY).await.unwrap(), None);
-    assert_eq!(firsts(40, 9).await, [], "kept for ever");
-    retain(P, Some(2)).await;
-    assert_eq!(firsts(9, 9).await, []);
-    assert_eq!(firsts(10, 9).await, [(P, LOG, 4)]);
-    assert_eq!(firsts(11, 9).await, [(P, LOG, 1), (P, LOG, 4)]);
-    assert_eq!(firsts(31, 3).await, [(P, LOG, 1), (P, LOG, 2), (P, LOG, 3)]);
-    retain(Q, Some(1)).await;
-    assert_eq!(firsts(10 - DAY, 9).await, [(Q, LOG, 1)]);
-    assert_eq!(firsts(10, 9).await, [(P, LOG, 4), (Q, LOG, 1)]);
-    retain(Q, None).await;
-    let (_, _, row) = store.glance().await.unwrap().segment_list_expirable(at(10 + 2 * DAY), 1).await.unwrap().remove(0);
-    let mut tx = store.write().await.unwrap();
-    assert!(tx.segment_expire(P, LOG, (row.id, row.generation), &[], at(1)).await.unwrap());
-    tx.commit().await.unwrap();
-    assert_eq!(firsts(31, 9).await, [(P, LOG, 1), (P, LOG, 2), (P, LOG, 3)]);
-}
-
 pub(super) async fn segments_are_found_by_any_position_they_hold(bench: &Bench) {
     two(&bench.store).await;
     let mut tx = bench.store.read().await.unwrap();

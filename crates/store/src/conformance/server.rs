@@ -104,7 +104,7 @@ async fn a_server_that_only_reads_is_left() {
         assert_eq!((error.kind(), error.may_have_happened()), (Kind::Unavailable(2), false));
     }
     assert!(!bench.store.glance().await.unwrap().writable().await.unwrap());
-    let error = bench.store.write().await.unwrap().project_retain(P, Some(1)).await.unwrap_err();
+    let error = bench.store.write().await.unwrap().mark_set("m", None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable(2));
     admin(url, format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
     // The glance before left one more, which the next write closes.

@@ -1,6 +1,6 @@
 //! Schema versions, transactions, errors.
 
-use indelible_model::{KeyId, Kind};
+use indelible_model::{KeyId, Kind, LogKind};
 
 use super::*;
 use crate::KeyRow;
@@ -17,8 +17,8 @@ pub(super) async fn an_old_schema_is_refused_or_migrated(bench: &Bench) {
     let home = empty(bench).await;
     let refused = Store::open(&home.database, false).await.unwrap_err();
     assert!(refused.public().contains("version 0") && refused.public().contains("`indelible migrate`"), "{refused}");
-    assert_eq!(Store::migrate(&home.database).await.unwrap(), (0, 2));
-    assert_eq!(Store::migrate(&home.database).await.unwrap(), (2, 2));
+    assert_eq!(Store::migrate(&home.database).await.unwrap(), (0, 3));
+    assert_eq!(Store::migrate(&home.database).await.unwrap(), (3, 3));
     let store = Store::open(&home.database, false).await.unwrap();
     assert!(store.read().await.unwrap().project_list().await.unwrap().is_empty());
     store.close().await;
@@ -31,7 +31,7 @@ pub(super) async fn a_newer_schema_is_refused(bench: &Bench) {
     Store::migrate(&home.database).await.unwrap();
     home.raw("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (7, 'later', TRUE, '', 0)").await;
     for refused in [Store::open(&home.database, true).await.unwrap_err(), Store::migrate(&home.database).await.unwrap_err()] {
-        assert!(refused.public().contains("version 7") && refused.public().contains("up to 2"), "{refused}");
+        assert!(refused.public().contains("version 7") && refused.public().contains("up to 3"), "{refused}");
     }
     home.end().await;
 }
@@ -55,7 +55,9 @@ pub(super) async fn the_first_schema_is_brought_up_to_date(bench: &Bench) {
     let store = Store::open(&home.database, true).await.unwrap();
     let mut tx = store.write().await.unwrap();
     let project = tx.project_by_name("old").await.unwrap().unwrap();
-    assert_eq!((project.created_at, project.retention_days), (at(3), None));
+    assert_eq!(project.created_at, at(3));
+    let kept = tx.retention_list(project.id).await.unwrap();
+    assert_eq!(kept.iter().map(|r| (r.log, r.days, r.since)).collect::<Vec<_>>(), [(LogKind::Events, None, at(3)), (LogKind::Activity, None, at(3))]);
     let row = tx.segment_range(project.id, LOG, 1, 9, false, 9).await.unwrap().remove(0);
     assert_eq!((row.segment.max_received, row.expired, row.created_at), (at(44), false, at(44)));
     assert_eq!(tx.object_claim_due(at(50), at(60), 9).await.unwrap()[0].object, "claimed");
@@ -108,7 +110,7 @@ pub(super) async fn texts_without_nul(bench: &Bench) {
 }
 
 pub(super) async fn names_are_unique_errors_are_conflicts(bench: &Bench) {
-    let key = KeyRow { id: KeyId([1; 16]), project: P, project_name: String::new(), name: "k".into(), secret_hash: [1; 32], scopes: 0, created_at: at(1), revoked_at: None };
+    let key = projects::key(1, P, 1);
     let mut tx = bench.store.write().await.unwrap();
     tx.key_create(&key).await.unwrap();
     tx.commit().await.unwrap();
@@ -119,4 +121,34 @@ pub(super) async fn names_are_unique_errors_are_conflicts(bench: &Bench) {
     if bench.store.writers() > 1 {
         assert!(!tx.commit().await.unwrap_err().may_have_happened());
     }
+}
+
+pub(super) async fn what_was_deleted_is_in_no_file(bench: &Bench) {
+    let store = &bench.store;
+    let content: Vec<u8> = (0..40_000u32).map(|i| u8::try_from(i * i % 251).unwrap()).collect();
+    let mut tx = store.write().await.unwrap();
+    tx.log_lock(P, &GENESIS).await.unwrap().unwrap();
+    tx.log_append(P, LOG, &[NewBatch { body: content.clone(), ..batch(1, 5) }], &head(5, 1), at(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let Database::File(file) = &bench.home.database else {
+        assert!(store.scrub().await.unwrap());
+        return;
+    };
+    let found = || {
+        let files = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|f| std::fs::read(f.unwrap().path()).unwrap());
+        files.map(|bytes| content.chunks(64).filter(|part| bytes.windows(part.len()).any(|w| w == *part)).count()).sum::<usize>()
+    };
+    assert!(found() > 500);
+    let reader = store.read().await.unwrap();
+    assert!(seal(store, &segment(1, 5), &batches(store).await).await);
+    drop(reader);
+    assert!(store.scrub().await.unwrap());
+    assert_eq!(found(), 0);
+    // A reader that stays is in the way.
+    let mut reader = store.read().await.unwrap();
+    reader.project_list().await.unwrap();
+    append_next(store, P, 1, 1).await;
+    assert!(!store.scrub().await.unwrap());
+    drop(reader);
+    assert!(store.scrub().await.unwrap());
 }
