@@ -7,6 +7,7 @@
 pub mod csv;
 pub mod layout;
 mod parquet_out;
+pub mod report;
 
 use indelible_archive::{Projection, Selected, Unit};
 use indelible_model::Result;

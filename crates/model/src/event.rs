@@ -83,6 +83,10 @@ impl EventBatch {
             log: e.log,
         }));
     }
+    /// Puts all of them into one log, whatever they hold: what the server reports of itself is in `activity` without an `http` block.
+    pub fn put_in(&mut self, log: LogKind) {
+        self.events.iter_mut().for_each(|e| e.log = log);
+    }
     /// The events.
     pub fn events(&self) -> &[NewEvent] {
         &self.events

@@ -33,6 +33,8 @@ pub enum Test {
     Wildcard(String),
     /// The part after the last dot (or the whole, without a dot) is this.
     LastSegment(String),
+    /// Begins with one of these.
+    StartsWith(Vec<String>),
     /// Contains this, without regard to case.
     Contains(Needle),
 }
@@ -48,6 +50,7 @@ impl Test {
             Self::OneOf(values) => values.iter().any(|v| v == text),
             Self::Wildcard(pattern) => wildcard(pattern.as_bytes(), text.as_bytes()),
             Self::LastSegment(last) => last_segment(text) == last,
+            Self::StartsWith(starts) => starts.iter().any(|s| text.starts_with(s.as_str())),
             Self::Contains(needle) => needle.is_in(text.as_bytes()),
         }
     }
@@ -162,6 +165,7 @@ mod tests {
     fn segments() {
         assert_eq!(last_segment("user.login"), "login");
         assert_eq!(last_segment("login"), "login");
+        assert!(Test::StartsWith(vec!["4".into(), "50".into()]).passes("503") && !Test::StartsWith(vec!["4".into()]).passes("504"));
         assert!(Test::LastSegment("login".into()).passes("a.user.login"));
         assert!(!Test::LastSegment("login".into()).passes("user.login_failed"));
     }

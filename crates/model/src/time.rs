@@ -102,6 +102,17 @@ impl Timestamp {
         pair(&mut text, 24, micros % 100);
         out.extend_from_slice(&text);
     }
+    /// Its month in UTC, as months since the year 0.
+    pub fn month(self) -> u64 {
+        let (y, m, _) = civil_from_days(self.0.div_euclid(DAY));
+        (y * 12 + m - 1).unsigned_abs()
+    }
+    /// The first instant of the month after its own.
+    pub fn next_month(self) -> Self {
+        let (y, m, _) = civil_from_days(self.0.div_euclid(DAY));
+        let first = if m == 12 { days_from_civil(y + 1, 1, 1) } else { days_from_civil(y, m + 1, 1) };
+        Self::clamped(first * DAY)
+    }
     /// Reads exactly the form that [`Timestamp::write`] gives.
     pub fn from_text(text: &[u8]) -> Option<Self> {
         if text.len() != Self::TEXT_LEN {
