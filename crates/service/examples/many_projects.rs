@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let begun = Instant::now();
     let mut grants = Vec::new();
     for i in 0..projects {
-        let project = service.project_create(&format!("project-{i}")).await?;
+        let project = service.project_create(&service.on_the_machine(), &format!("project-{i}")).await?;
         grants.push(service.operator(project).await?);
     }
     println!("{projects} projects made in {:.1} s", begun.elapsed().as_secs_f64());

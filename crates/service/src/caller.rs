@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use indelible_model::fields::Field;
 use indelible_model::query::{Filter, Term, Test};
-use indelible_model::{Error, KeyId, Kind, MemberId, ProjectId, Result, TokenId};
+use indelible_model::{Error, KeyId, Kind, LogKind, MemberId, ProjectId, Result, TokenId};
 
+use crate::credentials::intersection;
 use crate::plans::Plan;
 
 pub use role::Role;
@@ -119,19 +120,38 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The caller of a permission; [`Kind::Forbidden`] if the credential lacks its scope.
+    /// The caller of a permission; [`Kind::Forbidden`] if the credential lacks its scope, [`Kind::PlanFeature`] if the project's plan lacks what it is for.
     pub fn permit<P: Permission>(&self) -> Result<Caller<P>> {
-        if self.scopes.has(P::SCOPE) {
-            return Ok(Caller { grant: Arc::new(self.clone()), permission: PhantomData });
+        if !self.scopes.has(P::SCOPE) {
+            let what = if matches!(self.who, Who::Member { .. }) { "Your role" } else { "This API key" };
+            return Err(Error::new(Kind::Forbidden, format!("{what} lacks the scope {}.", P::SCOPE.name())));
         }
-        let what = if matches!(self.who, Who::Member { .. }) { "Your role" } else { "This API key" };
-        Err(Error::new(Kind::Forbidden, format!("{what} lacks the scope {}.", P::SCOPE.name())))
+        // Here, so that no way of exporting can forget it.
+        if P::SCOPE == Scope::Export && self.is_served() && !self.plan.export {
+            return Err(Error::new(Kind::PlanFeature, format!("Exports are not part of the plan {}.", self.plan.name)));
+        }
+        Ok(Caller { grant: Arc::new(self.clone()), permission: PhantomData })
+    }
+    /// Events that the project may store in a month. Who has the machine itself needs no plan.
+    pub(crate) fn events_per_month(&self) -> Option<u64> {
+        if self.is_served() { self.plan.events_per_month } else { None }
+    }
+    /// True for callers from outside.
+    pub(crate) fn is_served(&self) -> bool {
+        matches!(self.who, Who::Key { .. } | Who::Member { .. })
     }
     /// [`Kind::Forbidden`] for a credential that is bound to organizations: what it asks for is the whole project's.
     pub fn whole_project(&self) -> Result<()> {
         match self.organizations {
             None => Ok(()),
             Some(_) => Err(Error::new(Kind::Forbidden, "This credential is bound to organizations; what was asked for is the whole project's.")),
+        }
+    }
+    /// [`Kind::Forbidden`] for a log that the credential may not read: what the project's activity tells of keys, members and requests has a scope of its own.
+    pub fn may_read(&self, log: LogKind) -> Result<()> {
+        match log {
+            LogKind::Events => Ok(()),
+            LogKind::Activity => self.permit::<CanReadLogs>().map(|_| ()),
         }
     }
     /// True if the credential sees events of this organization; `None` is an event without one.
@@ -145,6 +165,25 @@ impl Grant {
             filter.terms.push(Term { any_of: vec![Field::OrganizationId], test: Test::OneOf(own.to_vec()) });
         }
         filter
+    }
+    /// What two credentials of one request allow together; this one says who calls. [`Kind::Unauthenticated`] if they are of two projects.
+    pub fn and(&self, other: &Self) -> Result<Self> {
+        if self.project != other.project {
+            return Err(Error::new(Kind::Unauthenticated, "The credentials are of different projects."));
+        }
+        let organizations = intersection(self.organizations.clone(), other.organizations.clone());
+        let organizations = organizations.ok_or_else(|| Error::new(Kind::Forbidden, "The credentials have no organization in common."))?;
+        let per_minute = self.per_minute.into_iter().chain(other.per_minute).min();
+        Ok(Self { scopes: self.scopes.and(other.scopes), organizations, per_minute, ..self.clone() })
+    }
+    /// As [`Grant::and`], of a session and what it was made from; [`Kind::Unauthenticated`] if that is somebody else's.
+    pub fn within(&self, other: &Self) -> Result<Self> {
+        let same = match (&self.who, &other.who) {
+            (Who::Key { id: one, .. }, Who::Key { id: two, .. }) => one == two,
+            (Who::Member { id: one, .. }, Who::Member { id: two, .. }) => one == two,
+            _ => false,
+        };
+        if same { self.and(other) } else { Err(Error::new(Kind::Unauthenticated, "The session is not this caller's.")) }
     }
 }
 
@@ -202,6 +241,23 @@ impl<P> Clone for Caller<P> {
     }
 }
 
+impl Caller<CanWrite> {
+    /// The server, which writes what it reports of itself.
+    pub(crate) fn server(project: ProjectId) -> Self {
+        let grant = Grant {
+            project,
+            project_name: String::new(),
+            who: Who::Server,
+            scopes: Scopes::of(&[Scope::EventsWrite]),
+            organizations: None,
+            plan: Arc::new(Plan::unrestricted()),
+            per_minute: None,
+            token: None,
+        };
+        Self { grant: Arc::new(grant), permission: PhantomData }
+    }
+}
+
 impl<P> Caller<P> {
     /// The project.
     pub fn project(&self) -> ProjectId {
@@ -212,3 +268,6 @@ impl<P> Caller<P> {
         &self.grant
     }
 }
+
+#[cfg(test)]
+mod tests;

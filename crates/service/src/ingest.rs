@@ -22,7 +22,7 @@ use indelible_store::Store;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::caller::{Caller, CanWrite, Grant};
+use crate::caller::{Caller, CanWrite, Grant, Who};
 use crate::stats::Stats;
 use crate::{SealConfig, Service, die_on_failed_sync, in_time, patience};
 
@@ -90,6 +90,8 @@ struct Request {
     project: ProjectId,
     prepared: Prepared,
     idempotency: Option<Idempotency>,
+    /// Events that its project may store in a month.
+    quota: Option<u64>,
     echo: bool,
     since: Instant,
     reply: oneshot::Sender<Result<Appended>>,
@@ -328,10 +330,11 @@ impl Service {
     ///
     /// Events whose external id is stored already are not stored again; their outcome names the existing event. With an
     /// idempotency key a repeat within 24 hours gets the first answer; [`Kind::KeyReused`] if the body differs and
-    /// [`Kind::Conflict`] while the first is in flight. On [`Kind::StorageFull`] and [`Kind::Unavailable`] nothing was stored.
+    /// [`Kind::Conflict`] while the first is in flight. On [`Kind::StorageFull`], [`Kind::Unavailable`] and [`Kind::QuotaExceeded`] nothing was stored.
     pub async fn append(&self, caller: &Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>) -> Result<Appended> {
         let idempotency = idempotency.map(|i| i.of(caller.grant()));
-        if self.inner.stats.hot_bytes.get() > self.inner.config.seal.hot_bytes {
+        // What the server reports of itself is little, and must not be refused.
+        if caller.grant().who != Who::Server && self.inner.stats.hot_bytes.get() > self.inner.config.seal.hot_bytes {
             return Err(Error::new(Kind::Unavailable(5), "Too many events wait to be sealed (hot_bytes); nothing was stored. Try again later."));
         }
         let _flight = idempotency.as_ref().map(|i| self.inner.writer.fly(caller.project(), i)).transpose()?;
@@ -346,7 +349,8 @@ impl Service {
         };
         let (reply, answer) = oneshot::channel();
         let project = caller.project();
-        queue.send(Request { project, prepared, idempotency, echo, since: Instant::now(), reply }).await.map_err(|_| stopping())?;
+        let quota = caller.grant().events_per_month();
+        queue.send(Request { project, prepared, idempotency, quota, echo, since: Instant::now(), reply }).await.map_err(|_| stopping())?;
         drop(queue);
         answer.await.map_err(|_| Error::new(Kind::Unavailable(2), "The server stopped before it confirmed the events.").maybe_happened())?
     }

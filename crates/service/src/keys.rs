@@ -1,16 +1,17 @@
-//! Projects and API keys: made, checked, revoked. A secret is shown once and kept as its SHA-256.
-
-use std::sync::Arc;
+//! API keys: made, listed, renamed, revoked. A secret is shown once and kept as its SHA-256.
+//!
+//! Promises: nobody gives more than they have; a caller bound to organizations sees and changes only keys that are bound to some of them.
 
 use indelible_model::ids::hex;
-use indelible_model::{Error, KeyId, Kind, ProjectId, Result, Timestamp};
+use indelible_model::{Error, Ids, KeyId, Kind, Result, Timestamp};
 use indelible_store::{KeyRow, WriteTx};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use serde_json::json;
 
-use crate::caller::{Caller, CanManageKeys, Face, Grant, Scopes, Who};
-use crate::plans::Plan;
-use crate::{Service, die_on_failed_sync, in_time, patience};
+use crate::Service;
+use crate::audit::Fact;
+use crate::caller::{Caller, CanManageKeys, Face, Grant, Organizations, Scope, Scopes};
+use crate::credentials::{SECRET_BYTES, digest, is_within, organizations_text, read_organizations};
+use crate::projects::{check_name, commit};
 
 /// A key as its owner sees it.
 #[derive(Clone, Debug)]
@@ -19,10 +20,22 @@ pub struct Key {
     pub id: KeyId,
     /// A name for people.
     pub name: String,
+    /// What its secret looks like.
+    pub face: Face,
+    /// The secret's last characters.
+    pub hint: String,
     /// What it may do.
     pub scopes: Scopes,
+    /// What it may see.
+    pub organizations: Organizations,
+    /// Requests a minute, where it has a limit of its own.
+    pub per_minute: Option<u64>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to about a minute.
+    pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
@@ -36,162 +49,229 @@ pub struct NewKey {
     pub secret: String,
 }
 
-/// What the first start made.
-#[derive(Clone, Debug)]
-pub struct FirstStart {
-    /// The project `default`.
-    pub project: ProjectId,
-    /// Its key's secret.
-    pub secret: String,
+/// A key to be made.
+#[derive(Clone)]
+pub struct KeySpec {
+    /// A name for people.
+    pub name: String,
+    /// What it may do; a widget's has the scope timeline and no other.
+    pub scopes: Scopes,
+    /// What its secret looks like.
+    pub face: Face,
+    /// What it may see; `None` for as much as whoever makes it.
+    pub organizations: Option<Vec<String>>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// Requests a minute, for a limit of its own.
+    pub per_minute: Option<u64>,
+    /// A secret of one's own; a fresh one is made otherwise.
+    pub secret: Option<String>,
 }
 
-/// The name of the project that the first start makes.
-const DEFAULT_PROJECT: &str = "default";
-/// Bytes of a secret that is given from outside, at least and at most.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=200;
-const NAME_BYTES: usize = 200;
-
-fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+impl KeySpec {
+    /// A key in LogProof's form that is bound to nothing and never ends.
+    pub fn new(name: &str, scopes: Scopes) -> Self {
+        Self { name: name.to_owned(), scopes, face: Face::LogProof, organizations: None, expires_at: None, per_minute: None, secret: None }
+    }
 }
 
-fn grant(project: ProjectId, project_name: String, who: Who, scopes: Scopes) -> Grant {
-    Grant { project, project_name, who, scopes, organizations: None, plan: Arc::new(Plan::unrestricted()), per_minute: None, token: None }
+/// Characters of a secret that stay visible.
+const HINT: usize = 4;
+/// Requests a minute that a key may be limited to.
+const PER_MINUTE: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Random letters and digits, each as likely as the others.
+pub(crate) fn random_text(ids: &Ids, characters: usize) -> Result<String> {
+    let mut text = String::with_capacity(characters);
+    while text.len() < characters {
+        let mut random = [0; 64];
+        ids.fill(&mut random)?;
+        // Of 256 values, 248 are four times the alphabet; the rest is thrown away.
+        let good = random.iter().filter(|b| **b < 248).map(|b| char::from(BASE62[usize::from(b % 62)]));
+        text.extend(good.take(characters - text.len()));
+    }
+    Ok(text)
 }
 
-async fn commit(tx: WriteTx) -> Result<()> {
-    tx.commit().await.inspect_err(die_on_failed_sync)
+fn fresh_secret(ids: &Ids, face: Face) -> Result<String> {
+    let random = match face {
+        Face::LogProof | Face::Widget => {
+            let mut random = [0; 32];
+            ids.fill(&mut random)?;
+            hex(&random)
+        }
+        Face::Aitronos => random_text(ids, 39)?,
+        Face::Voucherify | Face::LoyaltyDog | Face::LoyaltyDogTest => random_text(ids, 43)?,
+    };
+    Ok(format!("{}{random}", face.prefix()))
 }
 
-fn key_of(row: &KeyRow) -> Key {
-    Key { id: row.id, name: row.name.clone(), scopes: Scopes::from_bits(row.scopes), created_at: row.created_at, revoked_at: row.revoked_at }
+fn check_secret(secret: &str) -> Result<()> {
+    // A dot would make it look like a signed token.
+    if SECRET_BYTES.contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic() && b != b'.') {
+        return Ok(());
+    }
+    Err(Error::invalid_member("key", format!("must have {} to {} visible ASCII characters and no dot.", SECRET_BYTES.start(), SECRET_BYTES.end())))
+}
+
+fn key_of(row: &KeyRow) -> Result<Key> {
+    Ok(Key {
+        id: row.id,
+        name: row.name.clone(),
+        face: Face::parse(&row.face).ok_or_else(|| Error::corrupt("unknown face of a key"))?,
+        hint: row.hint.clone(),
+        scopes: Scopes::from_bits(row.scopes),
+        organizations: read_organizations(row.organizations.as_deref())?,
+        per_minute: row.per_minute,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
+        revoked_at: row.revoked_at,
+    })
+}
+
+fn missing() -> Error {
+    Error::not_found("API key")
 }
 
 impl Service {
-    /// Checks a secret. Unknown, malformed and revoked ones answer alike with [`Kind::Unauthenticated`].
-    pub async fn authenticate(&self, secret: &str) -> Result<Grant> {
-        let refused = || Error::new(Kind::Unauthenticated, "Invalid API key provided");
-        if !SECRET_BYTES.contains(&secret.len()) {
-            return Err(refused());
+    /// Makes a key. [`Kind::Forbidden`] for one that could do or see more than the caller.
+    pub async fn key_create(&self, caller: &Caller<CanManageKeys>, spec: KeySpec) -> Result<NewKey> {
+        let grant = caller.grant();
+        let mut tx = self.inner.store.write().await?;
+        if !tx.project_lock(grant.project).await? {
+            return Err(Error::not_found("Project"));
         }
-        let hash = digest(secret);
-        let find = async { self.inner.store.glance().await?.key_find(&hash).await };
-        let row = in_time(patience(&self.inner.store), find).await?.ok_or_else(refused)?;
-        let same: bool = row.secret_hash.ct_eq(&hash).into();
-        if !same || row.revoked_at.is_some() {
-            return Err(refused());
+        if grant.is_served() {
+            let now = self.inner.clock.now();
+            let live = tx.key_list(grant.project).await?.iter().filter(|k| k.revoked_at.is_none() && k.expires_at.is_none_or(|end| end > now)).count();
+            grant.plan.one_more_key(live as u64)?;
         }
-        let who = Who::Key { id: row.id, name: row.name, face: Face::LogProof };
-        Ok(grant(row.project, row.project_name, who, Scopes::from_bits(row.scopes)))
+        let new = self.key_store(&mut tx, grant, spec).await?;
+        commit(tx).await?;
+        Ok(new)
     }
-    /// On a store without projects: makes the project `default` and a key with all scopes, of the secret given or a fresh one.
-    pub async fn bootstrap(&self, secret: Option<&str>) -> Result<Option<FirstStart>> {
-        if !self.inner.store.glance().await?.project_list().await?.is_empty() {
-            return Ok(None);
+    /// Makes a key in a transaction, whatever the plan says.
+    pub(crate) async fn key_store(&self, tx: &mut WriteTx, grant: &Grant, spec: KeySpec) -> Result<NewKey> {
+        check_name(&spec.name)?;
+        if spec.scopes == Scopes::of(&[]) {
+            return Err(Error::invalid_member("scopes", "must not be empty."));
         }
+        if spec.face == Face::Widget && spec.scopes != Scopes::of(&[Scope::Timeline]) {
+            return Err(Error::invalid_member("scopes", "A widget's key has the scope timeline and no other."));
+        }
+        grant.give(spec.scopes)?;
+        let organizations = grant.bind(spec.organizations)?;
         let now = self.inner.clock.now();
-        let project = ProjectId(self.inner.ids.uuid_v7(now)?);
-        // One transaction: a project without a key would lock everybody out for ever.
-        let mut tx = self.inner.store.write().await?;
-        if !tx.project_create(project, DEFAULT_PROJECT, now).await? {
-            return Ok(None);
+        if spec.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::invalid_member("expires_at", "must lie in the future."));
         }
-        let key = self.key_store(&mut tx, project, "bootstrap", Scopes::all(), secret).await?;
-        commit(tx).await?;
-        Ok(Some(FirstStart { project, secret: key.secret }))
-    }
-    /// Makes a project; [`Kind::Conflict`] if the name is taken.
-    pub async fn project_create(&self, name: &str) -> Result<ProjectId> {
-        if name.is_empty() || name.len() > NAME_BYTES || name.starts_with(ProjectId::PREFIX) {
-            return Err(Error::invalid_member("name", format!("must have 1 to {NAME_BYTES} bytes and not begin with {}.", ProjectId::PREFIX)));
+        if spec.per_minute.is_some_and(|n| !PER_MINUTE.contains(&n)) {
+            return Err(Error::invalid_member("per_minute", format!("must be from {} to {}.", PER_MINUTE.start(), PER_MINUTE.end())));
         }
-        let now = self.inner.clock.now();
-        let id = ProjectId(self.inner.ids.uuid_v7(now)?);
-        let mut tx = self.inner.store.write().await?;
-        if !tx.project_create(id, name, now).await? {
-            return Err(Error::new(Kind::Conflict, format!("There is a project named {name} already.")));
-        }
-        commit(tx).await?;
-        Ok(id)
-    }
-    /// All projects with their names, oldest first.
-    pub async fn projects(&self) -> Result<Vec<(ProjectId, String)>> {
-        Ok(self.inner.store.glance().await?.project_list().await?.into_iter().map(|p| (p.id, p.name)).collect())
-    }
-    /// The project of a name or an id.
-    pub async fn project(&self, name_or_id: &str) -> Result<ProjectId> {
-        let missing = || Error::new(Kind::NotFound, format!("There is no project {name_or_id}."));
-        let mut tx = self.inner.store.glance().await?;
-        match ProjectId::parse(name_or_id) {
-            Some(id) => tx.project_by_id(id).await?.map(|p| p.id).ok_or_else(missing),
-            None => tx.project_by_name(name_or_id).await?.map(|p| p.id).ok_or_else(missing),
-        }
-    }
-    /// All permissions in a project, for commands on the machine itself.
-    pub async fn operator(&self, project: ProjectId) -> Result<Grant> {
-        let project = self.inner.store.glance().await?.project_by_id(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        Ok(grant(project.id, project.name, Who::Operator, Scopes::all()))
-    }
-    /// Makes a key. A caller cannot give scopes that it lacks: that is the business of whoever asks.
-    pub async fn key_create(&self, caller: &Caller<CanManageKeys>, name: &str, scopes: Scopes) -> Result<NewKey> {
-        let mut tx = self.inner.store.write().await?;
-        let key = self.key_store(&mut tx, caller.project(), name, scopes, None).await?;
-        commit(tx).await?;
-        Ok(key)
-    }
-    async fn key_store(&self, tx: &mut WriteTx, project: ProjectId, name: &str, scopes: Scopes, secret: Option<&str>) -> Result<NewKey> {
-        if name.is_empty() || name.len() > NAME_BYTES {
-            return Err(Error::invalid_member("name", format!("must have 1 to {NAME_BYTES} bytes.")));
-        }
-        let secret = match secret {
-            Some(given) if SECRET_BYTES.contains(&given.len()) && given.bytes().all(|b| b.is_ascii_graphic()) => given.to_owned(),
-            Some(_) => return Err(Error::invalid_member("key", format!("must have {} to {} visible ASCII characters.", SECRET_BYTES.start(), SECRET_BYTES.end()))),
-            None => {
-                let mut random = [0; 32];
-                self.inner.ids.fill(&mut random)?;
-                format!("lp_sk_{}", hex(&random))
-            }
+        let secret = match spec.secret {
+            Some(given) => check_secret(&given).map(|()| given)?,
+            None => fresh_secret(&self.inner.ids, spec.face)?,
         };
-        let now = self.inner.clock.now();
         let row = KeyRow {
             id: KeyId(self.inner.ids.uuid_v7(now)?),
-            project,
+            project: grant.project,
             project_name: String::new(),
-            name: name.to_owned(),
+            plan: String::new(),
+            name: spec.name,
+            face: spec.face.name().to_owned(),
             secret_hash: digest(&secret),
-            scopes: scopes.bits(),
+            hint: secret.chars().skip(secret.len() - HINT).collect(),
+            scopes: spec.scopes.bits(),
+            organizations: organizations_text(&organizations)?,
+            per_minute: spec.per_minute,
             created_at: now,
+            expires_at: spec.expires_at,
+            last_used_at: None,
             revoked_at: None,
         };
         if tx.key_find(&row.secret_hash).await?.is_some() {
             return Err(Error::new(Kind::Conflict, "This key is in use already."));
         }
         tx.key_create(&row).await?;
-        Ok(NewKey { key: key_of(&row), secret })
+        let key = key_of(&row)?;
+        let more = json!({
+            "face": key.face.name(), "scopes": key.scopes.names(), "organizations": key.organizations.as_deref(),
+            "expires_at": key.expires_at.map(|t| t.to_string()), "per_minute": key.per_minute,
+        });
+        self.audit_key(tx, grant, "key.created", &key, Some((json!({}), more))).await?;
+        Ok(NewKey { key, secret })
     }
-    /// A project's keys, oldest first, revoked ones too.
+    /// The keys that the caller sees, oldest first, revoked ones too.
     pub async fn keys(&self, caller: &Caller<CanManageKeys>) -> Result<Vec<Key>> {
-        Ok(self.inner.store.glance().await?.key_list(caller.project()).await?.iter().map(key_of).collect())
+        let mut keys = self.inner.store.glance().await?.key_list(caller.project()).await?.iter().map(key_of).collect::<Result<Vec<_>>>()?;
+        keys.retain(|key| is_within(&key.organizations, &caller.grant().organizations));
+        Ok(keys)
     }
-    /// Revokes a key: it stops working with the next request.
+    /// Revokes a key: it stops working with the next request, and so do all tokens that were made for it.
     pub async fn key_revoke(&self, caller: &Caller<CanManageKeys>, key: KeyId) -> Result<()> {
         let mut tx = self.inner.store.write().await?;
-        if !tx.key_revoke(caller.project(), key, self.inner.clock.now()).await? {
-            return Err(Error::not_found("API key"));
+        let key = seen_key(&mut tx, caller.grant(), key).await?;
+        if !tx.key_revoke(caller.project(), key.id, self.inner.clock.now()).await? {
+            return Err(missing());
         }
+        self.audit_key(&mut tx, caller.grant(), "key.revoked", &key, None).await?;
         commit(tx).await
     }
     /// Renames a key.
     pub async fn key_rename(&self, caller: &Caller<CanManageKeys>, key: KeyId, name: &str) -> Result<Key> {
-        if name.is_empty() || name.len() > NAME_BYTES {
-            return Err(Error::invalid_member("name", format!("must have 1 to {NAME_BYTES} bytes.")));
-        }
+        check_name(name)?;
         let mut tx = self.inner.store.write().await?;
+        let old = seen_key(&mut tx, caller.grant(), key).await?;
         if !tx.key_rename(caller.project(), key, name).await? {
-            return Err(Error::not_found("API key"));
+            return Err(missing());
         }
-        let row = tx.key_list(caller.project()).await?.into_iter().find(|k| k.id == key).ok_or_else(|| Error::not_found("API key"))?;
+        let diff = (json!({ "name": old.name }), json!({ "name": name }));
+        let key = Key { name: name.to_owned(), ..old };
+        self.audit_key(&mut tx, caller.grant(), "key.renamed", &key, Some(diff)).await?;
         commit(tx).await?;
-        Ok(key_of(&row))
+        Ok(key)
+    }
+    async fn audit_key(&self, tx: &mut WriteTx, by: &Grant, action: &str, key: &Key, diff: Option<(serde_json::Value, serde_json::Value)>) -> Result<()> {
+        let target = Some(("api_key", key.id.to_string(), Some(&*key.name)));
+        self.audit(tx, by.project, &by.who, &Fact { action, target, diff, ..Fact::default() }).await
+    }
+}
+
+/// A key that the caller sees; another answers as a missing one.
+async fn seen_key(tx: &mut WriteTx, grant: &Grant, key: KeyId) -> Result<Key> {
+    let key = tx.key_by_id(grant.project, key).await?.as_ref().map(key_of).transpose()?;
+    key.filter(|k| is_within(&k.organizations, &grant.organizations)).ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_have_their_faces() {
+        let ids = Ids::seeded(1);
+        for (face, prefix, len) in [
+            (Face::LogProof, "lp_sk_", 70),
+            (Face::Widget, "lp_wt_", 70),
+            (Face::Aitronos, "ak_", 42),
+            (Face::Voucherify, "", 43),
+            (Face::LoyaltyDog, "ld_live_", 51),
+            (Face::LoyaltyDogTest, "ld_test_", 51),
+        ] {
+            let secret = fresh_secret(&ids, face).unwrap();
+            assert!(secret.starts_with(prefix) && secret.len() == len && check_secret(&secret).is_ok(), "{secret}");
+            assert_ne!(secret, fresh_secret(&ids, face).unwrap());
+        }
+    }
+
+    #[test]
+    fn all_characters_are_used() {
+        let text = random_text(&Ids::seeded(2), 20_000).unwrap();
+        for c in BASE62 {
+            let seen = text.bytes().filter(|b| b == c).count();
+            assert!((230..420).contains(&seen), "{} {seen}", char::from(*c));
+        }
     }
 }

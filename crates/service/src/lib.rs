@@ -5,48 +5,67 @@
 //! whatever reads or writes a project's events takes a [`caller::Caller`].
 //! Never: mentions HTTP, a dialect, SQL or Arrow.
 
+mod activity;
 mod audit;
 mod budget;
 pub mod caller;
+mod credentials;
 pub mod demo;
 pub mod doctor;
+pub mod holds;
 pub mod import;
 mod ingest;
 pub mod keys;
+mod limits;
 mod maintain;
 pub mod manifest;
+pub mod members;
+mod passwords;
 pub mod plans;
+pub mod projects;
 mod read;
+pub mod retention;
+pub mod sessions;
 pub mod stats;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tokens;
 pub mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use indelible_archive::Objects;
 use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
 use indelible_store::Store;
 
+pub use activity::{ApiCall, Room};
 pub use budget::Reservation;
 pub use caller::{
     Caller, CanExport, CanManageKeys, CanManageMembers, CanManageProject, CanRead, CanReadLogs, CanTimeline, CanVerify, CanWrite, Face, Grant, Organizations, Permission, Reading,
     Role, Scope, Scopes, Who,
 };
+pub use credentials::Credential;
 pub use doctor::{DoctorNote, DoctorReport, Severity};
 pub use indelible_archive::objects::ObjectCalls;
 pub use indelible_archive::{Place, S3Place};
 pub use indelible_encode::Layout;
 pub use indelible_store::{Counters, Database};
 pub use ingest::{Appended, Idempotency, Outcome};
-pub use keys::{FirstStart, Key, NewKey};
+pub use keys::{Key, KeySpec, NewKey};
+pub use limits::{Admission, Allowance, LoginLimits};
 pub use maintain::SealReport;
-pub use read::{Coding, Export, ExportOptions, Finished, Format, Page, Verification};
+pub use members::{Member, MemberChange, MemberSpec};
+pub use plans::{Plan, Plans, Usage};
+pub use projects::{Admin, First, FirstStart, ProjectChange, ProjectInfo};
+pub use read::{Coding, Cover, Export, ExportOptions, Finished, Format, Page, Verification};
+pub use sessions::{Login, Session, TokenInfo};
 pub use stats::{Count, Stats};
+pub use tokens::{OidcProvider, OidcStart};
 
 /// When the background work seals, merges and collects. Times in the unit of their name.
 #[derive(Clone, Debug)]
@@ -61,6 +80,8 @@ pub struct SealConfig {
     pub merge_batches: u64,
     /// How long a superseded file stays.
     pub orphan_grace_secs: u64,
+    /// How long a shorter retention is announced before it takes effect.
+    pub retention_delay_secs: u64,
     /// How often the loop looks for work.
     pub interval_ms: u64,
     /// How long a task may go without a sign of life.
@@ -77,6 +98,7 @@ impl Default for SealConfig {
             segment_bytes: 512 << 20,
             merge_batches: 64,
             orphan_grace_secs: 600,
+            retention_delay_secs: 7 * 86_400,
             interval_ms: 5000,
             lease_secs: 60,
             hot_bytes: 8 << 30,
@@ -97,16 +119,28 @@ pub struct Config {
     pub limits: Limits,
     /// Background work.
     pub seal: SealConfig,
+    /// What projects may use.
+    pub plans: Plans,
+    /// How often somebody may try to log in.
+    pub logins: LoginLimits,
     /// Bytes of request bodies that may be in memory at once.
     pub ingest_budget_bytes: usize,
     /// Bytes of lines that all exports may have in the making; beyond it each goes on with one small unit at a time.
     pub read_budget_bytes: usize,
+    /// Bytes of calls that may wait to be written to the API log; each counts for a KiB at least.
+    pub api_log_queue_bytes: usize,
     /// Bytes of decoded batches and of segment footers that are kept for the next reader, each.
     pub cache_bytes: usize,
     /// How long one read may take, seconds.
     pub max_read_secs: u64,
     /// Threads that decode and encode.
     pub workers: usize,
+    /// Who our own tokens say to be from.
+    pub issuer: String,
+    /// How long a token lives that somebody got for a password or another login, at most a day.
+    pub token_lifetime_secs: u64,
+    /// Who may vouch for members.
+    pub oidc: Vec<OidcProvider>,
 }
 
 impl Config {
@@ -118,11 +152,17 @@ impl Config {
             objects: Place::Directory(dir.join("objects")),
             limits: Limits::default(),
             seal: SealConfig::default(),
+            plans: Plans::default(),
+            logins: LoginLimits::default(),
             ingest_budget_bytes: 128 << 20,
             read_budget_bytes: 48 << 20,
+            api_log_queue_bytes: 16 << 20,
             cache_bytes: 32 << 20,
             max_read_secs: 86_400,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
+            issuer: "indelible".to_owned(),
+            token_lifetime_secs: 3600,
+            oidc: Vec::new(),
         }
     }
 }
@@ -142,8 +182,16 @@ pub(crate) struct Inner {
     objects: Objects,
     stats: Arc<Stats>,
     ingest_budget: budget::Budget,
+    limiter: limits::Limiter,
     writer: ingest::Writer,
+    activity: Arc<activity::Activity>,
+    told: activity::Told,
     reader: read::Reader,
+    tokens: tokens::Tokens,
+    passwords: passwords::Passwords,
+    used: credentials::Used,
+    /// Rows were deleted that the database's files may still hold.
+    unscrubbed: AtomicBool,
 }
 
 impl Service {
@@ -168,9 +216,32 @@ impl Service {
         let objects = Objects::open(&config.objects, config.cache_bytes)?;
         let stats = Arc::new(Stats::default());
         let writer = ingest::Writer::start(store.clone(), clock.clone(), ids.clone(), config.seal.clone(), Arc::clone(&stats));
+        let tokens = tokens::Tokens::new(&config)?;
         let reader = read::Reader::new(store.clone(), objects.clone(), &config);
         let ingest_budget = budget::Budget::new(config.ingest_budget_bytes);
-        Ok(Self { inner: Arc::new(Inner { config, clock, ids, store, objects, stats, ingest_budget, writer, reader }) })
+        let limiter = limits::Limiter::new(&clock, &store, config.logins);
+        let activity = Arc::new(activity::Activity::new(config.api_log_queue_bytes));
+        let (passwords, used) = Default::default();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                clock,
+                ids,
+                store,
+                objects,
+                stats,
+                ingest_budget,
+                limiter,
+                writer,
+                activity,
+                told: activity::Told::default(),
+                reader,
+                tokens,
+                passwords,
+                used,
+                unscrubbed: AtomicBool::new(true),
+            }),
+        })
     }
     /// Brings a database's schema up to date; the versions before and after.
     pub async fn migrate(database: &Database) -> Result<(u64, u64)> {
@@ -192,6 +263,7 @@ impl Service {
     /// Begins the background work; it ends when the last clone of the service is gone.
     pub fn start(&self) {
         maintain::start(&self.inner);
+        activity::start(&self.inner);
     }
     /// The limits on input.
     pub fn limits(&self) -> &Limits {
@@ -228,13 +300,14 @@ impl Service {
     pub async fn stored_events(&self) -> Result<u64> {
         Ok(self.inner.store.glance().await?.log_list().await?.iter().map(|l| l.head.position).sum())
     }
-    /// Takes no more appends and returns once all that were taken are committed or refused.
+    /// Stores what waits for the log `activity`, takes no more appends, and returns once all that were taken are committed or refused.
     pub async fn drain(&self) {
+        self.settle_at_end().await;
         self.inner.writer.drain().await;
     }
-    /// As [`Service::drain`], and closes the database: nothing works afterwards.
+    /// Takes no more appends, waits for those that were taken, and closes the database: nothing works afterwards. What waits in the outbox stays there.
     pub async fn close(&self) {
-        self.drain().await;
+        self.inner.writer.drain().await;
         self.inner.store.close().await;
     }
 }

@@ -62,6 +62,12 @@ pub struct Stats {
     pub task_failures: Count,
     /// Gauge: maintenance tasks that wait or run.
     pub tasks_live: Count,
+    /// Calls written to the API log.
+    pub api_calls: Count,
+    /// Calls for which the API log had no room.
+    pub api_log_dropped: Count,
+    /// Gauge: facts about the server that wait in the outbox.
+    pub outbox_facts: Count,
     /// Exports begun.
     pub exports_started: Count,
     /// Exports that broke off by an error.

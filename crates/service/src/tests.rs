@@ -3,15 +3,19 @@
 use indelible_model::query::Query;
 use indelible_model::{Clock, EventBatch, Ids, Kind, Limits, LogKind, Timestamp};
 
-use crate::{CanExport, CanRead, CanVerify, CanWrite, Config, ExportOptions, Format, Grant, SealConfig, Service, testing, transfer};
+use crate::{CanExport, CanRead, CanVerify, CanWrite, Config, Credential, ExportOptions, Format, Grant, MemberSpec, Role, SealConfig, Service, testing, transfer};
 
 mod bindings;
+mod keys;
+mod members;
+mod retention;
+mod sessions;
 
 const START: &str = "2026-02-10T14:32:15.5Z";
 const DAY: i64 = 86_400_000_000;
 
 fn small(config: Config) -> Config {
-    let seal = SealConfig { seal_bytes: 1 << 40, segment_bytes: 1 << 20, merge_batches: 1 << 40, orphan_grace_secs: 0, ..SealConfig::default() };
+    let seal = SealConfig { seal_bytes: 1 << 40, segment_bytes: 1 << 20, merge_batches: 1 << 40, orphan_grace_secs: 0, retention_delay_secs: 0, ..SealConfig::default() };
     Config { seal, ..config }
 }
 
@@ -21,7 +25,7 @@ async fn node(config: &Config, seed: u64) -> Service {
 
 async fn grant(service: &Service) -> Grant {
     let first = service.bootstrap(Some("lp_sk_test_0123456789")).await.unwrap().unwrap();
-    service.authenticate(&first.secret).await.unwrap()
+    service.authenticate(Credential::Secret(&first.secret)).await.unwrap()
 }
 
 async fn append(service: &Service, grant: &Grant, from: usize, to: usize) {
@@ -30,6 +34,10 @@ async fn append(service: &Service, grant: &Grant, from: usize, to: usize) {
         batch.push(format!(r#"{{"action":"a.{}","external_id":"x{i}","metadata":{{"pad":"{}"}}}}"#, i % 3, "p".repeat(200)).as_bytes(), &Limits::default()).unwrap();
     }
     service.append(&grant.permit::<CanWrite>().unwrap(), batch, None).await.unwrap();
+}
+
+async fn retain(service: &Service, grant: &Grant, days: u64) {
+    service.retention_set(&grant.permit().unwrap(), LogKind::Events, Some(days)).await.unwrap();
 }
 
 async fn lines(service: &Service, grant: &Grant) -> Vec<u8> {
@@ -116,10 +124,10 @@ async fn retention_takes_rows_and_leaves_what_proves_the_rest() {
     service.seal_log_once(&grant).await;
     append(&service, &grant, 900, 1000).await;
     let all = lines(&service, &grant).await;
-    service.project_retain(grant.project, Some(30)).await.unwrap();
+    retain(&service, &grant, 30).await;
     service.sweep_now().await;
     assert!(lines(&service, &grant).await == all, "nothing is older than thirty days");
-    service.project_retain(grant.project, Some(10)).await.unwrap();
+    retain(&service, &grant, 10).await;
     service.sweep_now().await;
     service.sweep_now().await;
     assert!(lines(&service, &grant).await == all[old.len()..]);
@@ -148,7 +156,7 @@ async fn compaction_does_not_keep_what_retention_takes() {
     let dir = tempfile::tempdir().unwrap();
     let service = node(&small(testing::config(dir.path())), 1).await;
     let grant = grant(&service).await;
-    service.project_retain(grant.project, Some(10)).await.unwrap();
+    retain(&service, &grant, 10).await;
     for day in 0..60 {
         append(&service, &grant, day * 10, day * 10 + 10).await;
         service.seal_all().await.unwrap();
@@ -171,6 +179,9 @@ async fn a_copy_is_the_source_and_is_not_opened_before_it_is_whole() {
     append(&source, &grant, 0, 700).await;
     source.seal_log_once(&grant).await;
     append(&source, &grant, 700, 1000).await;
+    let people = source.operator(grant.project).await.unwrap().permit().unwrap();
+    let ann = MemberSpec { password: Some(sessions::PASSWORD.to_owned()), ..members::spec("ann@example.com", Role::Auditor) };
+    source.member_create(&people, ann).await.unwrap();
     let mut quiet = |_| {};
     let open = async |config: &Config| Service::open_unfinished(config.clone(), Clock::System, Ids::System).await.unwrap();
     let (other, again) = (small(testing::config(there.path())), small(Config::embedded(back.path())));
@@ -180,9 +191,10 @@ async fn a_copy_is_the_source_and_is_not_opened_before_it_is_whole() {
     let want = lines(&source, &grant).await;
     for config in [&other, &again] {
         let copy = node(config, 3).await;
-        let same = copy.authenticate("lp_sk_test_0123456789").await.unwrap();
+        let same = copy.authenticate(Credential::Secret("lp_sk_test_0123456789")).await.unwrap();
         assert!(lines(&copy, &same).await == want);
         assert_eq!(valid(&copy, &same).await, 1000);
+        assert_eq!(sessions::come(&copy, "ann@example.com", sessions::PASSWORD).await.unwrap().grant.scopes, Role::Auditor.scopes());
         append(&copy, &same, 990, 1010).await;
         assert_eq!(copy.stored_events().await.unwrap(), 1010);
     }

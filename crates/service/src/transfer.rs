@@ -1,6 +1,6 @@
 //! A whole store into another one, whatever the two lie on: the way from one machine to a cluster and back, and backups.
 //!
-//! Promises: the copy is the source at one moment: every position, hash, id, key and the bytes of every object. The source
+//! Promises: the copy is the source at one moment: every position, hash, id, key, member and rule, and the bytes of every object. The source
 //! may go on working; what it supersedes meanwhile stays until the copy has it. The copy can be opened once it is whole, and not before.
 //! Never: writes to the source but for the note that holds deletions off; adds to a store that holds something.
 
@@ -123,13 +123,21 @@ impl Run<'_> {
         let mut done = Copied::default();
         let mut tx = self.from.inner.store.read().await?;
         tx.linger().await?;
+        self.people(&mut tx).await?;
         for project in tx.project_list().await? {
             let mut write = self.to.inner.store.write().await?;
             write.project_restore(&project).await?;
             for key in tx.key_list(project.id).await? {
                 write.key_restore(&key).await?;
             }
+            for membership in tx.member_list(project.id).await? {
+                write.membership_create(&membership).await?;
+            }
+            for row in tx.retention_list(project.id).await? {
+                write.retention_restore(project.id, &row).await?;
+            }
             write.commit().await?;
+            self.legal_holds(&mut tx, project.id).await?;
             for (log, head, hot_since) in tx.log_rows(project.id).await? {
                 self.segments(&mut tx, project.id, log, &mut done).await?;
                 self.batches(&mut tx, project.id, log, &mut done, progress).await?;
@@ -142,11 +150,62 @@ impl Run<'_> {
             done.projects += 1;
             progress(done);
         }
+        self.facts(&mut tx).await?;
         drop(tx);
         if objects != Mode::Leave {
             self.objects(objects, &mut done, progress).await?;
         }
         Ok(done)
+    }
+    /// The keys that tokens are signed with, and whom they are made for. (Tokens themselves end with the store that they were made on.)
+    async fn people(&mut self, tx: &mut ReadTx) -> Result<()> {
+        let mut write = self.to.inner.store.write().await?;
+        for key in tx.signing_key_list().await? {
+            write.signing_key_create(&key).await?;
+        }
+        write.commit().await?;
+        let mut after = None;
+        loop {
+            let rows = tx.member_page(after, ROWS).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.id);
+            self.hold().await?;
+            let mut write = self.to.inner.store.write().await?;
+            for row in &rows {
+                write.member_create(row).await?;
+                for identity in tx.identity_list(row.id).await? {
+                    write.identity_put(&identity).await?;
+                }
+            }
+            write.commit().await?;
+        }
+    }
+    /// What the source still has to say of itself.
+    async fn facts(&mut self, tx: &mut ReadTx) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let rows = tx.outbox_list(after, ROWS).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            let mut write = self.to.inner.store.write().await?;
+            for row in &rows {
+                write.outbox_push(row.project, &row.digest, &row.event, row.created_at).await?;
+            }
+            write.commit().await?;
+        }
+    }
+    async fn legal_holds(&mut self, tx: &mut ReadTx, project: ProjectId) -> Result<()> {
+        let mut before = None;
+        loop {
+            let rows = tx.legal_hold_list(project, before, ROWS).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            before = Some(last.id);
+            let mut write = self.to.inner.store.write().await?;
+            for row in &rows {
+                write.legal_hold_restore(project, row).await?;
+            }
+            write.commit().await?;
+        }
     }
     async fn segments(&mut self, tx: &mut ReadTx, project: ProjectId, log: LogKind, done: &mut Copied) -> Result<()> {
         let mut next = 1;

@@ -1,6 +1,6 @@
 //! One group commit: positions, ids, hashes and rows of all requests of the group, in one transaction.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,6 +103,9 @@ impl Work {
                 return Ok(Ok(Appended { outcomes, replayed: true, lines: Vec::new() }));
             }
         }
+        if let Some(refused) = over_quota(request, logs, externals) {
+            return Ok(Err(refused));
+        }
         let events = request.prepared.batch.events();
         for kind in LogKind::ALL {
             let count = events.iter().filter(|e| e.log == kind).count();
@@ -153,6 +156,24 @@ async fn known_externals(tx: &mut WriteTx, requests: &[Request]) -> Result<Exter
         }
     }
     Ok(known)
+}
+
+/// The refusal of a request that has more new events than its project may still store this month.
+fn over_quota(request: &Request, logs: &BTreeMap<(ProjectId, LogKind), OpenLog>, externals: &ExternalIds) -> Option<Error> {
+    let quota = request.quota?;
+    let log = logs.get(&(request.project, LogKind::Events))?;
+    let mut own = HashSet::new();
+    let p = &request.prepared;
+    let is_new = |digest: &Option<[u8; 16]>| digest.is_none_or(|d| !externals.contains_key(&(request.project, d)) && own.insert(d));
+    let new: Vec<bool> = p.externals.iter().map(is_new).collect();
+    let new = p.batch.events().iter().zip(new).filter(|(event, new)| *new && event.log == LogKind::Events).count() as u64;
+    let left = quota.saturating_sub(log.head.position - log.head.month_base);
+    if new <= left {
+        return None;
+    }
+    let wait = u32::try_from((log.received_at.next_month().micros() - log.received_at.micros()) / 1_000_000 + 1).unwrap_or(u32::MAX);
+    let text = format!("The plan allows {quota} events a month (UTC); {left} are left, and this request has {new} new ones. Nothing of it was stored.");
+    Some(Error::new(Kind::QuotaExceeded(wait), text))
 }
 
 fn place_events(request: &Request, logs: &mut BTreeMap<(ProjectId, LogKind), OpenLog>, externals: &mut ExternalIds) -> Result<Appended> {
@@ -210,10 +231,14 @@ struct OpenLog {
 }
 
 impl OpenLog {
-    fn new(head: LogHead, now: Timestamp) -> Self {
+    fn new(mut head: LogHead, now: Timestamp) -> Self {
+        // The clock may have stepped back; a log's times of receipt never do.
+        let received_at = now.max(head.received_at);
+        if received_at.month() != head.month {
+            (head.month, head.month_base) = (received_at.month(), head.position);
+        }
         Self {
-            // The clock may have stepped back; a log's times of receipt never do.
-            received_at: now.max(head.received_at),
+            received_at,
             previous_hash: head.hash,
             head,
             ids: None,

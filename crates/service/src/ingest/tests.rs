@@ -3,7 +3,7 @@ use indelible_model::line::Line;
 use indelible_model::query::{Order, Query};
 use indelible_model::{Clock, EventBatch, EventId, Ids, Kind, Limits, LogKind, Timestamp};
 
-use crate::{CanExport, CanRead, CanVerify, CanWrite, Coding, Config, ExportOptions, Format, Grant, Idempotency, Layout, SealConfig, Service};
+use crate::{CanExport, CanRead, CanVerify, CanWrite, Coding, Config, Credential, ExportOptions, Format, Grant, Idempotency, Layout, SealConfig, Service};
 
 async fn service() -> (tempfile::TempDir, Service, Grant) {
     let dir = tempfile::tempdir().unwrap();
@@ -12,7 +12,7 @@ async fn service() -> (tempfile::TempDir, Service, Grant) {
     let clock = Clock::fixed(Timestamp::parse("2026-02-10T14:32:15.5Z").unwrap());
     let service = Service::open(config, clock, Ids::seeded(1)).await.unwrap();
     let first = service.bootstrap(Some("lp_sk_test_0123456789")).await.unwrap().unwrap();
-    let grant = service.authenticate(&first.secret).await.unwrap();
+    let grant = service.authenticate(Credential::Secret(&first.secret)).await.unwrap();
     (dir, service, grant)
 }
 
@@ -169,5 +169,67 @@ async fn after_a_drain_nothing_is_taken() {
     service.append(&write, batch(&events(0, 3)), None).await.unwrap();
     service.drain().await;
     assert!(matches!(service.append(&write, batch(&events(0, 3)), None).await.unwrap_err().kind(), Kind::Unavailable(_)));
-    assert_eq!(service.stored_events().await.unwrap(), 3);
+    assert_eq!(service.count(&grant.permit::<CanRead>().unwrap(), &Query::all(LogKind::Events)).await.unwrap(), 3);
+}
+
+fn with_quota(grant: &Grant, events_per_month: u64) -> Grant {
+    Grant { plan: std::sync::Arc::new(crate::Plan { events_per_month: Some(events_per_month), ..crate::Plan::unrestricted() }), ..grant.clone() }
+}
+
+#[tokio::test]
+async fn a_quota_counts_the_months_new_events() {
+    let (_dir, service, grant) = service().await;
+    let free = grant.permit::<CanWrite>().unwrap();
+    service.append(&free, batch(&events(0, 3)), None).await.unwrap();
+    // What was stored before the plan changed counts, in this month and in this log.
+    let limited = with_quota(&grant, 10);
+    let write = limited.permit::<CanWrite>().unwrap();
+    let e = |id: &str| format!(r#"{{"action":"a","external_id":"{id}"}}"#);
+    service.append(&write, batch(&[e("x"), e("y"), e("x"), r#"{"action":"h","http":{"status":200}}"#.into()]), idem("k", 1)).await.unwrap();
+    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 5);
+    let refused = service.append(&write, batch(&events(0, 6)), idem("l", 1)).await.unwrap_err();
+    // From 2026-02-10T14:32:15.5Z to the end of the month.
+    assert_eq!(refused.kind(), Kind::QuotaExceeded(18 * 86_400 + 9 * 3600 + 27 * 60 + 45));
+    assert_eq!(refused.public(), "The plan allows 10 events a month (UTC); 5 are left, and this request has 6 new ones. Nothing of it was stored.");
+    service.append(&write, batch(&events(0, 5)), idem("l", 2)).await.unwrap();
+    // Repeats, replays and the other log are free.
+    assert!(service.append(&write, batch(&[e("x"), e("y"), e("x"), r#"{"action":"h","http":{"status":200}}"#.into()]), idem("k", 1)).await.unwrap().replayed);
+    let more = batch(&[e("y"), e("x"), r#"{"action":"h","http":{"status":200}}"#.into()]);
+    assert_eq!(service.append(&write, more, None).await.unwrap().outcomes.iter().filter(|o| o.duplicate).count(), 2);
+    assert!(service.append(&write, batch(&[e("z")]), None).await.is_err());
+    // Whoever has no quota is not held up, and counts.
+    service.append(&free, batch(&events(0, 1)), None).await.unwrap();
+    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 11);
+    service.clock().advance(19 * 86_400_000_000);
+    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 0);
+    service.append(&write, batch(&events(0, 10)), None).await.unwrap();
+    assert!(service.append(&write, batch(&[e("z")]), None).await.is_err());
+    // A clock that steps back does not begin the month before again.
+    service.clock().advance(-19 * 86_400_000_000);
+    assert!(service.append(&write, batch(&[e("z")]), None).await.is_err());
+    assert!(service.verify(&grant.permit::<CanVerify>().unwrap(), LogKind::Events).await.unwrap().valid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_exact_however_many_ask() {
+    let (_dir, service, grant) = service().await;
+    let mut all = tokio::task::JoinSet::new();
+    for i in 0..60u64 {
+        let (service, write) = (service.clone(), with_quota(&grant, 100).permit::<CanWrite>().unwrap());
+        all.spawn(async move {
+            let size = 1 + i % 4;
+            match service.append(&write, batch(&events(0, size as usize)), None).await {
+                Ok(_) => size,
+                Err(e) => {
+                    assert!(matches!(e.kind(), Kind::QuotaExceeded(_)), "{e}");
+                    0
+                }
+            }
+        });
+    }
+    let stored: u64 = all.join_all().await.into_iter().sum();
+    assert_eq!(service.usage(&grant).await.unwrap().events_this_month, stored);
+    // 150 were sent. Whoever was refused had more than was left, so the last of one fits as long as any is.
+    assert!(stored > 96 && stored <= 100, "{stored}");
+    assert_eq!(service.stored_events().await.unwrap(), stored);
 }

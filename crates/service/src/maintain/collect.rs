@@ -1,13 +1,14 @@
 //! Sweeps: what aged, what expired, what may be deleted.
 
-use indelible_archive::keys;
-use indelible_model::{Error, ProjectId, Result, Timestamp};
+use std::sync::atomic::Ordering;
+
+use indelible_model::{Error, Result, Timestamp};
 use indelible_store::TaskKind;
 
 use crate::Service;
 use crate::ingest::IDEMPOTENCY_MICROS;
 
-/// Objects deleted, segments expired, and aged logs enqueued, in one sweep.
+/// Objects deleted, and aged logs enqueued, in one sweep.
 const SWEEP: u32 = 300;
 /// Deletions that fail in a row before a sweep ends.
 const FAILURES: u32 = 3;
@@ -18,7 +19,15 @@ impl Service {
     /// Deletes due objects, forgets expired idempotency keys, enqueues seals of logs that are due, applies retention. Idempotent.
     pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
         // One that fails must not keep the others from being done.
-        let results = [self.sweep_logs(now).await, self.retain(now).await, self.sweep_keys(now).await, self.sweep_objects(now).await];
+        let results = [
+            self.sweep_logs(now).await,
+            self.retain(now).await,
+            self.sweep_keys(now).await,
+            self.sweep_credentials(now).await,
+            self.sweep_rates().await,
+            self.sweep_objects(now).await,
+            self.scrub().await,
+        ];
         results.into_iter().collect()
     }
 
@@ -45,17 +54,10 @@ impl Service {
         tx.commit().await
     }
 
-    /// Takes the rows of segments whose events are all older than their project keeps them; their hashes stay.
-    async fn retain(&self, now: Timestamp) -> Result<()> {
-        let due = Timestamp::clamped(now.micros().saturating_add(self.inner.grace_micros()));
-        let old = self.inner.store.glance().await?.segment_list_expirable(now, SWEEP).await?;
-        for (project, log, row) in old {
-            let mut tx = self.inner.store.write().await?;
-            if tx.segment_expire(project, log, (row.id, row.generation), &keys::expired(&row.segment.name), due).await? {
-                tx.task_enqueue(project, log, TaskKind::Compact, now).await?;
-                tx.commit().await?;
-                self.inner.stats.expired_events.add(row.segment.last + 1 - row.segment.first);
-            }
+    /// Takes what retention let go out of the database's files, as far as they are ours.
+    async fn scrub(&self) -> Result<()> {
+        if self.inner.unscrubbed.load(Ordering::SeqCst) && self.inner.store.scrub().await? {
+            self.inner.unscrubbed.store(false, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -114,14 +116,5 @@ impl Service {
         tx.commit().await?;
         self.inner.stats.objects_deleted.add(deleted.len() as u64);
         Ok(())
-    }
-
-    /// Sets for how many days a project's events are kept at least; `None` keeps them for ever.
-    pub async fn project_retain(&self, project: ProjectId, days: Option<u64>) -> Result<()> {
-        let mut tx = self.inner.store.write().await?;
-        if !tx.project_retain(project, days).await? {
-            return Err(Error::not_found("Project"));
-        }
-        tx.commit().await
     }
 }

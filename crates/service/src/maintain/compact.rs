@@ -18,11 +18,12 @@ const SMALL: u64 = 4;
 /// Bytes of lines that are moved at once.
 const MOVE_BYTES: usize = 8 << 20;
 
-/// Parts of a project's retention within which segments are compacted: a segment leaves with its youngest event, and must not
+/// Parts of a log's retention within which segments are compacted: a segment leaves with its youngest event, and must not
 /// grow younger for ever.
 const RETENTION_PARTS: i64 = 4;
 
-/// The first run of small neighbours that is worth compacting; `days` is the project's retention.
+/// The first run of small neighbours that is worth compacting; `days` is the log's retention. One that a legal hold keeps
+/// stays by itself, so that it keeps no others.
 fn choose(rows: &[SegmentRow], aim: u64, days: Option<u64>) -> Option<&[SegmentRow]> {
     let part = days.map(|d| i64::try_from(d).unwrap_or(i64::MAX).saturating_mul(DAY_MICROS) / RETENTION_PARTS);
     let age = |row: &SegmentRow| part.map(|p| row.segment.max_received.micros().div_euclid(p.max(1)));
@@ -34,7 +35,7 @@ fn choose(rows: &[SegmentRow], aim: u64, days: Option<u64>) -> Option<&[SegmentR
             .iter()
             .take_while(|r| {
                 bytes += r.segment.raw_bytes;
-                !r.expired && r.segment.raw_bytes < aim / SMALL && bytes <= aim && age(r) == alike
+                !r.expired && r.held.is_none() && r.segment.raw_bytes < aim / SMALL && bytes <= aim && age(r) == alike
             })
             .count();
         if run >= RUN {
@@ -51,7 +52,7 @@ impl Service {
     /// Commits only if every segment is still live at the generation that was read.
     pub(super) async fn compact_log(&self, project: ProjectId, log: LogKind, task: Option<&Task>) -> Result<bool> {
         let rows = self.segments(project, log).await?;
-        let days = self.inner.store.glance().await?.project_retention(project).await?;
+        let days = self.inner.store.glance().await?.retention_list(project).await?.into_iter().find(|r| r.log == log).and_then(|r| r.days);
         let Some(run) = choose(&rows, self.inner.config.seal.segment_bytes, days) else { return Ok(false) };
         let Some(first) = run.first() else { return Ok(false) };
         let (mut draft, writer) = Draft::begin(self, project, log, first.segment.first, task).await?;
@@ -104,7 +105,7 @@ mod tests {
         let at = Timestamp::clamped(0);
         let segment =
             NewSegment { first, last: first, version: 1, name: String::new(), raw_bytes, rows_bytes: 0, columns_bytes: 0, min_occurred: at, max_occurred: at, max_received: at };
-        SegmentRow { id: first, generation: 1, segment, created_at: at, expired: first == 100 }
+        SegmentRow { id: first, generation: 1, segment, created_at: at, expired: first == 100, held: None }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Background work: sealing, compaction, merging, collection. Each is a leased task or a small idempotent sweep.
+//! Background work: sealing, compaction, merging, collection, retention. Each is a leased task or a small idempotent sweep.
 //!
 //! The order is always the same: note the objects in the database, write them, commit what makes them live, delete later
 //! what they replaced. A crash at any step leaves either the old state or the new one, and noted objects to be collected.
@@ -7,6 +7,7 @@ mod collect;
 mod compact;
 mod draft;
 mod merge;
+mod retain;
 mod seal;
 
 use std::sync::{Arc, Weak};

@@ -19,6 +19,7 @@ use indelible_model::{Error, Kind, Result};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
+use super::report::{Cover, Printer};
 use super::scan::{Scan, positions};
 use super::{RETRIES, Reader, not_gone};
 use crate::Service;
@@ -169,6 +170,8 @@ pub struct Export {
     plain: Option<Sha256>,
     crc: Crc,
     parquet: Option<ParquetStream>,
+    /// Prints the CSV, where a report was asked for.
+    printer: Option<Printer>,
     /// The budget of the piece that is being handed out.
     room: Option<Reservation>,
     handed_out: u64,
@@ -189,6 +192,7 @@ impl Service {
         if options.end_line && format != Format::Ndjson {
             return Err(Error::invalid_member("end", "is for the format ndjson only."));
         }
+        caller.grant().may_read(query.log)?;
         let format = match format {
             Format::Json => Form::Json,
             Format::Ndjson => Form::Ndjson,
@@ -196,7 +200,8 @@ impl Service {
             Format::Parquet => Form::Parquet,
         };
         let query = Query { filter: caller.grant().narrow(query.filter), ..query };
-        let snapshot = self.inner.reader.head(caller.project(), query.log).await?;
+        let head = self.inner.reader.head(caller.project(), query.log).await?;
+        let snapshot = query.before.map_or(head, |before| head.min(before.saturating_sub(1)));
         let parquet = (format == Form::Parquet).then(ParquetStream::new).transpose()?;
         self.inner.stats.exports_started.add(1);
         Ok(Export {
@@ -220,6 +225,7 @@ impl Service {
             crc: Crc::new(),
             options,
             parquet,
+            printer: None,
             room: None,
             handed_out: 0,
         })
@@ -227,7 +233,16 @@ impl Service {
 }
 
 impl Export {
-    /// The head position that the export goes up to.
+    /// Prints what the export holds instead of handing it out. It must be an uncoded CSV of [`Layout::Aitronos`] of which nothing was taken yet;
+    /// `total` rows match, and `check` says how the digest of the CSV, which stands at the end, is checked.
+    pub fn print(mut self, cover: &Cover, total: u64, check: String) -> Result<Self> {
+        if !matches!(self.format, Form::Csv { layout: Layout::Aitronos, .. }) || self.options.coding != Coding::Identity || self.state != State::Head {
+            return Err(Error::internal("only a fresh, uncoded CSV can be printed"));
+        }
+        self.printer = Some(Printer::new(cover, total, check)?);
+        Ok(self)
+    }
+    /// The position that the export goes up to.
     pub fn snapshot(&self) -> u64 {
         self.snapshot
     }
@@ -264,6 +279,13 @@ impl Export {
         }
     }
     async fn step(&mut self) -> Result<Vec<u8>> {
+        let bytes = self.file_step().await?;
+        match &mut self.printer {
+            None => Ok(bytes),
+            Some(printer) => printer.print(bytes, (self.state == State::Done).then_some(self.rows)).await,
+        }
+    }
+    async fn file_step(&mut self) -> Result<Vec<u8>> {
         match self.state {
             State::Head => {
                 self.state = State::Rows;

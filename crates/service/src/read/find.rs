@@ -15,7 +15,7 @@ const SEGMENTS: u32 = 100_000;
 impl Service {
     /// The stored line of an event of one of the project's logs, without line feed; [`indelible_model::Kind::NotFound`] if there is none that the caller sees.
     pub async fn event<P: Reading>(&self, caller: &Caller<P>, logs: &[LogKind], id: EventId) -> Result<Vec<u8>> {
-        for &log in logs {
+        for &log in logs.iter().filter(|log| caller.grant().may_read(**log).is_ok()) {
             let reader = &self.inner.reader;
             if let Some(position) = anew!(reader, reader.find(caller.project(), log, id))? {
                 let found = self.events_at(caller, log, &[position]).await?.into_iter().next();
@@ -23,6 +23,16 @@ impl Service {
             }
         }
         Err(Error::not_found("Event"))
+    }
+    /// Where an event of the project is; `None` if it is not there, or no more.
+    pub(crate) async fn place(&self, project: ProjectId, id: EventId) -> Result<Option<(LogKind, u64)>> {
+        for log in LogKind::ALL {
+            let reader = &self.inner.reader;
+            if let Some(position) = anew!(reader, reader.find(project, log, id))? {
+                return Ok(Some((log, position)));
+            }
+        }
+        Ok(None)
     }
 }
 

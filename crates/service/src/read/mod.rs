@@ -7,6 +7,7 @@
 mod export;
 mod find;
 mod page;
+mod report;
 mod scan;
 mod verify;
 
@@ -25,6 +26,7 @@ use crate::{Config, in_time, patience};
 
 pub use export::{Coding, Export, ExportOptions, Finished, Format};
 pub use page::Page;
+pub use report::Cover;
 pub use verify::Verification;
 
 /// What an open segment counts for in the cache at least.

@@ -78,6 +78,7 @@ impl Drop for Selection {
 impl Service {
     /// The events of a query after `skip`, up to `limit` (at most a thousand).
     pub async fn page<P: Reading>(&self, caller: &Caller<P>, mut query: Query) -> Result<Page> {
+        caller.grant().may_read(query.log)?;
         query.filter = caller.grant().narrow(query.filter);
         anew!(self.inner.reader, self.page_once(caller, &query))
     }
@@ -125,20 +126,23 @@ impl Service {
 
     /// How many events match, whatever skip and limit say.
     pub async fn count<P: Reading>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
-        let query = Query { filter: caller.grant().narrow(query.filter.clone()), ..query.clone() };
-        anew!(self.inner.reader, self.count_once(caller, &query))
+        caller.grant().may_read(query.log)?;
+        let range = (query.after + 1, query.before.map_or(u64::MAX, |b| b.saturating_sub(1)));
+        self.matching(caller.project(), query.log, &caller.grant().narrow(query.filter.clone()), range, u64::MAX).await
     }
-    async fn count_once<P: Reading>(&self, caller: &Caller<P>, query: &Query) -> Result<u64> {
-        let head = self.inner.reader.head(caller.project(), query.log).await?;
-        let all = Query { order: Order::Ascending, ..query.clone() };
-        if all.filter.is_empty() {
-            let end = all.before.map_or(head, |b| head.min(b.saturating_sub(1)));
-            let expired = self.expired(caller.project(), query.log, all.after + 1, end).await?;
-            return Ok(end.saturating_sub(all.after) - expired);
+    /// How many events at positions `from..=to` match; counting ends when `most` are found.
+    pub(crate) async fn matching(&self, project: ProjectId, log: LogKind, filter: &Filter, range: (u64, u64), most: u64) -> Result<u64> {
+        anew!(self.inner.reader, self.matching_once(project, log, filter, range, most))
+    }
+    async fn matching_once(&self, project: ProjectId, log: LogKind, filter: &Filter, (from, to): (u64, u64), most: u64) -> Result<u64> {
+        let head = self.inner.reader.head(project, log).await?.min(to);
+        if filter.is_empty() {
+            return Ok((head + 1).saturating_sub(from) - self.expired(project, log, from, head).await?);
         }
-        let mut selection = Selection::new(&self.inner.reader, caller.project(), &all, head);
+        let query = Query { filter: filter.clone(), after: from.saturating_sub(1), ..Query::all(log) };
+        let mut selection = Selection::new(&self.inner.reader, project, &query, head);
         let mut total = 0;
-        while let Some((unit, selected)) = selection.next().await? {
+        while let Some((unit, selected)) = selection.next().await?.filter(|_| total < most) {
             total += selected.count(&unit) as u64;
         }
         Ok(total)

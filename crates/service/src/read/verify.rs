@@ -26,6 +26,10 @@ pub struct Verification {
     pub valid: bool,
     /// Events that passed.
     pub events_checked: u64,
+    /// Position of the first event: those before it are gone.
+    pub verified_from: Option<u64>,
+    /// Events whose rows retention took; the chain goes on through the last of their hashes.
+    pub events_expired: u64,
     /// The first event.
     pub first_event: Option<EventId>,
     /// The last event that passed.
@@ -110,9 +114,11 @@ impl Reader {
             retries = RETRIES;
             if let Some((position, id, previous)) = part.first {
                 out.first_event.get_or_insert(id);
+                out.verified_from.get_or_insert(position);
                 if position > expected.0
                     && let Some(hash) = self.expired_hash(project, log, expected.0, position - 1).await?
                 {
+                    out.events_expired += position - expected.0;
                     expected = (position, hash);
                 }
                 if (position, previous) != expected {
@@ -133,6 +139,7 @@ impl Reader {
         if expected.0 <= head.position
             && let Some(hash) = self.expired_hash(project, log, expected.0, head.position).await?
         {
+            out.events_expired += head.position + 1 - expected.0;
             expected = (head.position + 1, hash);
         }
         if expected != (head.position + 1, head.hash) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{node, small};
 use crate::ingest::Idempotency;
-use crate::{CanExport, CanRead, CanVerify, CanWrite, ExportOptions, Format, Grant, Layout, Service, testing};
+use crate::{CanExport, CanRead, CanVerify, CanWrite, ExportOptions, Format, Grant, Layout, Scope, Scopes, Service, testing};
 
 fn bound(grant: &Grant, organizations: &[&str]) -> Grant {
     Grant { organizations: Some(organizations.iter().map(|&o| o.to_owned()).collect()), ..grant.clone() }
@@ -90,4 +90,24 @@ async fn it_writes_to_its_organizations_and_learns_nothing_of_others() {
         assert!(service.append(caller, batch(&[&own(organization)]), None).await.unwrap().outcomes[0].duplicate, "{i}");
     }
     assert_eq!(service.stored_events().await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_activity_of_a_project_needs_a_scope_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = node(&small(testing::config(dir.path())), 1).await;
+    let whole = super::grant(&service).await;
+    let call = r#"{"action":"api.call","http":{"method":"GET"}}"#;
+    let stored = service.append(&whole.permit::<CanWrite>().unwrap(), batch(&[call]), None).await.unwrap();
+    let id = Line::parse(&service.appended_lines(&whole.permit::<CanWrite>().unwrap(), stored).await[0]).unwrap().id;
+    let some = Grant { scopes: Scopes::of(&[Scope::EventsRead, Scope::Export]), ..whole.clone() };
+    let (read, export) = (some.permit::<CanRead>().unwrap(), some.permit::<CanExport>().unwrap());
+    let activity = Query::all(LogKind::Activity);
+    assert_eq!(service.page(&read, activity.clone()).await.map(|_| ()).unwrap_err().kind(), Kind::Forbidden);
+    assert_eq!(service.count(&read, &activity).await.unwrap_err().kind(), Kind::Forbidden);
+    assert_eq!(service.export(&export, activity.clone(), Format::Json, ExportOptions::default()).await.map(|_| ()).unwrap_err().kind(), Kind::Forbidden);
+    assert_eq!(service.event(&read, &LogKind::ALL, id).await.unwrap_err().kind(), Kind::NotFound);
+    let read = whole.permit::<CanRead>().unwrap();
+    assert!(service.event(&read, &LogKind::ALL, id).await.is_ok());
+    assert!(service.count(&read, &activity).await.unwrap() > 0);
 }
