@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use indelible_model::{Error, Result};
+use serde::Serialize;
 
 /// An answer with a body that is JSON already.
 pub(crate) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
@@ -15,6 +17,22 @@ pub(crate) fn with_type(status: StatusCode, media: &'static str, body: impl Into
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
+}
+
+/// `{"data":...}`, which is not to be stored: it may hold a secret, and is about people.
+pub(crate) fn data(status: StatusCode, data: &impl Serialize) -> Result<Response> {
+    #[derive(Serialize)]
+    struct Wrapped<'a, T> {
+        data: &'a T,
+    }
+    unstored(status, &Wrapped { data })
+}
+
+/// A JSON answer that is not to be stored.
+pub(crate) fn unstored(status: StatusCode, body: &impl Serialize) -> Result<Response> {
+    let mut response = json(status, serde_json::to_vec(body).map_err(Error::internal)?);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// `{"data":[...]` of stored lines, still without its closing brace.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indelible_service::Service;
 
 use crate::HttpConfig;
+use crate::api_log::ApiLog;
 use crate::metrics::Metrics;
 use crate::openapi::Pages;
 
@@ -13,6 +14,7 @@ pub(crate) struct App {
     pub(crate) service: Service,
     pub(crate) config: HttpConfig,
     pub(crate) metrics: Metrics,
+    pub(crate) api_log: ApiLog,
     pub(crate) pages: Pages,
 }
 

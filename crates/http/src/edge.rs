@@ -12,8 +12,11 @@ use axum::response::Response;
 use indelible_model::{Error, Kind};
 
 use crate::app::Shared;
+use crate::auth;
 use crate::dialects::{Context, Dialect};
 use crate::failed::{Carried, Failed};
+use crate::peer::Peer;
+use crate::rates;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::seen::Seen;
 
@@ -22,30 +25,39 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// The outermost layer.
 pub(crate) async fn edge(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let id = RequestId::of(request.headers(), app.service.clock(), app.service.ids());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let method = request.method().clone();
     let dialect = Dialect::of(&path);
+    let id = RequestId::of(request.headers(), app.service.clock(), app.service.ids(), dialect.request_ids());
+    let loyaltydog_key = dialect == Dialect::LoyaltyDog && auth::is_loyaltydog_key(request.headers());
     request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(Seen::default());
+    let peer = Peer::of(request.extensions().get().copied(), request.headers(), &app.config.trusted_proxies);
+    request.extensions_mut().insert(peer);
+    let seen = Seen::default();
+    request.extensions_mut().insert(seen.clone());
+    let (request, begun) = app.api_log.begin(request, route, app.service.clock().now(), started);
 
     let mut response = next.run(request).await;
     if let Some(failed) = response.extensions_mut().remove::<Carried>() {
-        log(&failed, &id, route);
-        let context = Context { request: &id, now: app.service.clock().now() };
+        log(&failed, &id, route, peer);
+        let context = Context { request: &id, now: app.service.clock().now(), method: &method, path: &path, methods: app.pages.methods(route), loyaltydog_key };
         response = merge(response, dialect.render(&failed, &context), &failed);
     }
     let elapsed = started.elapsed();
     dialect.decorate(&path, elapsed, response.headers_mut());
+    rates::show(dialect, &seen.learnt(), app.service.clock().now(), response.headers_mut());
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if let Some(value) = id.header() {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     app.metrics.record(&method, route, response.status(), elapsed);
     tracing::debug!(request_id = id.as_str(), %method, route, status = response.status().as_u16(), millis = elapsed.as_millis(), "answered");
-    response
+    match begun {
+        Some(begun) => begun.end(&app, seen.learnt(), &id, response).await,
+        None => response,
+    }
 }
 
 /// The rendered failure, with the headers that layers below had set (such as `Allow`) and those that its kind asks for.
@@ -74,11 +86,13 @@ fn retry_after(error: &Error) -> Option<u32> {
     }
 }
 
-fn log(failed: &Failed, id: &RequestId, route: &str) {
+fn log(failed: &Failed, id: &RequestId, route: &str, peer: Peer) {
     let (kind, id) = (failed.error.kind(), id.as_str());
     match (kind, failed.error.internal_message()) {
         (Kind::Internal | Kind::Corrupt | Kind::Gone | Kind::SyncFailed, internal) => tracing::error!(request_id = id, route, ?kind, internal, "a request failed"),
         (_, Some(internal)) => tracing::warn!(request_id = id, route, ?kind, internal, "a request failed"),
+        // It belongs to no project, so that no log of a project tells of it.
+        (Kind::Unauthenticated, None) => tracing::info!(request_id = id, route, peer = %peer.0, "a request without a valid credential was refused"),
         (_, None) => tracing::debug!(request_id = id, route, ?kind, "a request was refused"),
     }
 }

@@ -15,6 +15,12 @@ pub(crate) enum Note {
     None,
     /// The request carried no credential at all.
     NoCredential,
+    /// The credential was a token, not a key.
+    BadToken,
+    /// There is no such path.
+    NoPath,
+    /// The dialect has a name of its own for this.
+    Named(&'static str),
     /// The request's HTTP version cannot carry the answer.
     OldProtocol,
     /// The violations are the first of so many.

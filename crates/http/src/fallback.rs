@@ -2,11 +2,11 @@
 
 use indelible_model::Kind;
 
-use crate::failed::Failed;
+use crate::failed::{Failed, Note};
 
 /// There is no such path.
 pub(crate) async fn not_found() -> Failed {
-    Kind::NotFound.into()
+    Failed { note: Note::NoPath, ..Kind::NotFound.into() }
 }
 
 /// There is such a path, but not with this method.

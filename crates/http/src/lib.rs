@@ -5,6 +5,7 @@
 //! Never: touches storage, decides a rule of the domain, or writes secrets or event contents to the log.
 
 mod answer;
+mod api_log;
 mod app;
 mod auth;
 mod body;
@@ -14,12 +15,15 @@ mod disposition;
 mod edge;
 mod failed;
 mod fallback;
+mod form;
 mod health;
 mod ingest;
 mod metrics;
 mod native;
 mod openapi;
+mod peer;
 mod query;
+mod rates;
 mod request_id;
 mod seen;
 mod serve;
@@ -34,19 +38,29 @@ use axum::routing::get;
 use indelible_service::Service;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use api_log::{ApiLogConfig, Bodies};
 use app::{App, Shared};
+pub use peer::Network;
 pub use serve::serve;
 
 /// Settings of the HTTP side.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
+    /// The URL that browsers reach the server by, without a slash at its end; empty if nobody said.
+    pub public_url: String,
     /// Rows of an Aitronos export without `limit=none`.
     pub aitronos_export_rows: u64,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Origins whose pages may read a timeline; `*` is every one.
+    pub widget_origins: Vec<String>,
+    /// The API log.
+    pub api_log: ApiLogConfig,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { aitronos_export_rows: 10_000 }
+        Self { public_url: String::new(), aitronos_export_rows: 10_000, trusted_proxies: Vec::new(), widget_origins: Vec::new(), api_log: ApiLogConfig::default() }
     }
 }
 
@@ -54,7 +68,8 @@ impl Default for HttpConfig {
 pub fn router(service: Service, http: HttpConfig) -> Router {
     let (routes, document) = documented().split_for_parts();
     let metrics = metrics::Metrics::new(&service);
-    let app: Shared = Arc::new(App { service, config: http, metrics, pages: openapi::Pages::new(&document) });
+    let api_log = api_log::ApiLog::new(http.api_log.clone(), &document);
+    let app: Shared = Arc::new(App { service, config: http, metrics, api_log, pages: openapi::Pages::new(&document) });
     routes
         .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(openapi::json))
@@ -72,7 +87,12 @@ pub fn openapi_json() -> String {
 
 /// The routes that the document describes.
 fn documented() -> OpenApiRouter<Shared> {
-    let routes =
-        OpenApiRouter::with_openapi(openapi::base()).merge(dialects::logproof::routes()).merge(dialects::aitronos::routes()).merge(native::routes()).merge(health::routes());
+    let routes = OpenApiRouter::with_openapi(openapi::base())
+        .merge(dialects::logproof::routes())
+        .merge(dialects::aitronos::routes())
+        .merge(dialects::loyaltydog::routes())
+        .merge(dialects::voucherify::routes())
+        .merge(native::routes())
+        .merge(health::routes());
     openapi::with_errors(routes)
 }

@@ -90,6 +90,8 @@ const COUNTERS: &[Figure] = &[
     ("objects_deleted", "Objects deleted", |s| &s.objects_deleted),
     ("expired_events", "Events whose rows retention took", |s| &s.expired_events),
     ("task_failures", "Maintenance tasks that failed and will be retried", |s| &s.task_failures),
+    ("api_calls", "Calls written to the API log", |s| &s.api_calls),
+    ("api_log_dropped", "Calls for which the API log had no room", |s| &s.api_log_dropped),
     ("exports_started", "Exports begun", |s| &s.exports_started),
     ("exports_failed", "Exports cut off by a failure", |s| &s.exports_failed),
     ("export_rows", "Rows exported", |s| &s.export_rows),
@@ -101,6 +103,7 @@ const GAUGES: &[Figure] = &[
     ("hot_bytes", "Bytes in the hot tails", |s| &s.hot_bytes),
     ("sealed_events", "Events in segments", |s| &s.sealed_events),
     ("segments", "Live segments", |s| &s.segments),
+    ("outbox_facts", "Facts about the server that wait for their log", |s| &s.outbox_facts),
     ("tasks_live", "Maintenance tasks that wait or run", |s| &s.tasks_live),
 ];
 

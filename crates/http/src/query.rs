@@ -105,12 +105,12 @@ impl<'l> Params<'l> {
 }
 
 /// The start of a name that came from outside, fit for a message.
-fn shorten(name: &str) -> String {
+pub(crate) fn shorten(name: &str) -> String {
     name.chars().take(64).collect()
 }
 
 /// Undoes percent-encoding, and reads `+` as a space; `None` if that gives no UTF-8, or a NUL.
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());

@@ -1,4 +1,4 @@
-//! The id of a request: the client's own if it is harmless, else a fresh UUID.
+//! The id of a request: the client's own if it is harmless, else a fresh one in the form of the dialect.
 //!
 //! Promises: 1 to 128 characters of `A-Z a-z 0-9 . _ -`, safe in headers, logs and JSON. Never: personal data of our own making.
 
@@ -10,16 +10,31 @@ use sha2::{Digest, Sha256};
 pub(crate) const X_REQUEST_ID: &str = "x-request-id";
 const MAX_LEN: usize = 128;
 
+/// How a fresh id looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A UUID.
+    Uuid,
+    /// `v-` and 18 hex digits.
+    Short,
+}
+
 /// An id that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(String);
 
 impl RequestId {
     /// The client's own id, else a fresh one.
-    pub(crate) fn of(headers: &HeaderMap, clock: &Clock, ids: &Ids) -> Self {
-        let own = headers.get(X_REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|t| is_harmless(t));
+    pub(crate) fn of(headers: &HeaderMap, clock: &Clock, ids: &Ids, form: Form) -> Self {
+        if let Some(own) = headers.get(X_REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|t| is_harmless(t)) {
+            return Self(own.to_owned());
+        }
         // Without randomness the request still gets an answer; only its id says nothing.
-        own.map_or_else(|| Self(dashed(&ids.uuid_v7(clock.now()).unwrap_or_default())), |t| Self(t.to_owned()))
+        let fresh = ids.uuid_v7(clock.now()).unwrap_or_default();
+        Self(match form {
+            Form::Uuid => dashed(&fresh),
+            Form::Short => short(&fresh),
+        })
     }
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -33,13 +48,26 @@ impl RequestId {
         if is_uuid {
             return self.0.to_ascii_lowercase();
         }
-        let digest: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
+        let mut id = self.digest();
         id[6] = 0x80 | (id[6] & 0x0f);
         id[8] = 0x80 | (id[8] & 0x3f);
         dashed(&id)
     }
+    /// The id in Voucherify's form: itself if it has that form, else one made of its digest.
+    pub(crate) fn short(&self) -> String {
+        let digits = self.0.strip_prefix("v-").filter(|d| d.len() == 18 && d.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+        digits.map_or_else(|| short(&self.digest()), |_| self.0.clone())
+    }
+    fn digest(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        id.copy_from_slice(&Sha256::digest(self.0.as_bytes())[..16]);
+        id
+    }
+}
+
+/// The last nine bytes: those of a UUIDv7 are the random ones.
+fn short(id: &[u8; 16]) -> String {
+    format!("v-{}", hex(&id[7..]))
 }
 
 fn is_harmless(text: &str) -> bool {

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use indelible_service::Grant;
+use indelible_service::{Allowance, Grant};
 
 /// A place in the request's extensions, shared by all who handle it.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,10 @@ pub(crate) struct Seen(Arc<Mutex<Learnt>>);
 pub(crate) struct Learnt {
     /// Who calls.
     pub(crate) grant: Option<Arc<Grant>>,
+    /// Whose key it was, where one was refused that was good once.
+    pub(crate) withdrawn: Option<Arc<Grant>>,
+    /// What is left of its rate limit.
+    pub(crate) allowance: Option<Allowance>,
 }
 
 impl Seen {

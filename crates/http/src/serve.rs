@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use crate::peer::Socket;
 use crate::stall::Stall;
 
 /// A client sends the head of its request within this time.
@@ -44,8 +46,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((socket, _)) => {
-                connections.spawn(connection(socket, router.clone(), stopped.clone()));
+            Ok((socket, from)) => {
+                connections.spawn(connection(socket, from, router.clone(), stopped.clone()));
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a connection could not be accepted");
@@ -61,10 +63,14 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     Ok(())
 }
 
-async fn connection(socket: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn connection(socket: TcpStream, from: SocketAddr, router: Router, mut stopped: watch::Receiver<bool>) {
     // An answer's last bytes must not wait for an acknowledgement; without the option the answer is only slower.
     let _slower = socket.set_nodelay(true);
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(axum::body::Body::new)));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(Socket(from.ip()));
+        router.clone().oneshot(request)
+    });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(HEAD);

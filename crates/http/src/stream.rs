@@ -4,7 +4,9 @@
 //! Never: buffers, or closes cleanly what is not whole.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
@@ -15,7 +17,8 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http_body::Frame;
 use indelible_model::{Error, Kind, Result};
-use indelible_service::{Export, ExportOptions, Finished};
+use indelible_service::{Export, ExportOptions, Finished, Grant, Service};
+use tokio::time::timeout;
 
 use crate::conneg;
 use crate::failed::{Failed, Note};
@@ -41,11 +44,49 @@ pub(crate) fn check_protocol(version: Version) -> Result<(), Failed> {
     Err(Failed::new(Error::new(Kind::Unsupported, "Exports are streamed and need HTTP/1.1 or later."), Note::OldProtocol))
 }
 
-/// The answer that streams `export`. What fails before the first bytes are there is an error with a status.
-pub(crate) async fn respond(mut export: Export, head: Head, request: &RequestId) -> Result<Response> {
+/// How many rows an export had, once it has ended; in the answer's extensions, for those who record it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowsSent(Arc<OnceLock<u64>>);
+
+impl RowsSent {
+    pub(crate) fn get(&self) -> Option<u64> {
+        self.0.get().copied()
+    }
+}
+
+/// How long a credential that was withdrawn may go on taking what was begun.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// Whether those who asked may still have what they asked for.
+struct Standing {
+    service: Service,
+    grant: Grant,
+    checked: Instant,
+}
+
+impl Standing {
+    /// Fails once the credential is worth less than it was. A database that does not answer takes nothing away: what runs goes on.
+    async fn check(&mut self) -> Result<()> {
+        if self.checked.elapsed() < RECHECK {
+            return Ok(());
+        }
+        let asked = timeout(RECHECK, self.service.still_valid(&self.grant)).await;
+        self.checked = Instant::now();
+        match asked {
+            Ok(Ok(false)) => Err(Error::new(Kind::Forbidden, "The credential was withdrawn during the export.")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The answer that streams `export` for as long as `grant` holds. What fails before the first bytes are there is an error with a status.
+pub(crate) async fn respond(mut export: Export, head: Head, request: &RequestId, (service, grant): (&Service, &Grant)) -> Result<Response> {
+    let standing = Standing { service: service.clone(), grant: grant.clone(), checked: Instant::now() };
     let snapshot = export.snapshot();
     let first = export.next().await.transpose()?;
-    let mut response = Response::new(Body::new(Frames(Box::pin(frames(first, export, head.options.digest, request.clone())))));
+    let rows = RowsSent::default();
+    let mut response = Response::new(Body::new(Frames(Box::pin(frames(first, export, head.options.digest, request.clone(), standing, rows.clone())))));
+    response.extensions_mut().insert(rows);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(head.media));
     headers.insert(header::CONTENT_DISPOSITION, head.disposition);
@@ -63,19 +104,25 @@ pub(crate) async fn respond(mut export: Export, head: Head, request: &RequestId)
 
 type Item = Result<Frame<Bytes>>;
 
-fn frames(first: Option<Bytes>, export: Export, with_trailers: bool, request: RequestId) -> impl Stream<Item = Item> + Send + 'static {
-    stream::unfold(Some((first, export)), move |running| {
-        let request = request.clone();
+fn frames(first: Option<Bytes>, export: Export, with_trailers: bool, request: RequestId, standing: Standing, rows: RowsSent) -> impl Stream<Item = Item> + Send + 'static {
+    stream::unfold(Some((first, export, standing)), move |running| {
+        let (request, rows) = (request.clone(), rows.clone());
         async move {
-            let (first, mut export) = running?;
+            let (first, mut export, mut standing) = running?;
             if let Some(chunk) = first {
-                return Some((Ok(Frame::data(chunk)), Some((None, export))));
+                return Some((Ok(Frame::data(chunk)), Some((None, export, standing))));
             }
-            let failure = match export.next().await {
-                Some(Ok(chunk)) => return Some((Ok(Frame::data(chunk)), Some((None, export)))),
+            let next = export.next().await;
+            // Asked last: a slow reader lets much time pass between two chunks.
+            let next = standing.check().await.map_or_else(|e| Some(Err(e)), |()| next);
+            let failure = match next {
+                Some(Ok(chunk)) => return Some((Ok(Frame::data(chunk)), Some((None, export, standing)))),
                 Some(Err(e)) => e,
                 None => match export.finished() {
-                    Some(done) => return with_trailers.then(|| (Ok(Frame::trailers(trailers(&done))), None)),
+                    Some(done) => {
+                        let _once = rows.0.set(done.rows);
+                        return with_trailers.then(|| (Ok(Frame::trailers(trailers(&done))), None));
+                    }
                     None => Error::internal("the export ended without its counts"),
                 },
             };

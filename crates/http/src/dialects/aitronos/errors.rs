@@ -12,6 +12,9 @@ use crate::answer;
 use crate::dialects::Context;
 use crate::failed::{Failed, Note};
 
+/// The caller asked for an organization that is not theirs.
+pub(super) const NOT_YOURS: Note = Note::Named("ORGANIZATION_ACCESS_DENIED");
+
 /// How a kind is told: status, code, type, and the text for people where the dialect has a fixed one.
 struct Told {
     status: StatusCode,
@@ -29,7 +32,13 @@ fn told(kind: Kind, note: Note) -> Told {
         Kind::Unauthenticated if note == Note::NoCredential => {
             Told { message: Some("Please sign in to continue"), ..plain(StatusCode::UNAUTHORIZED, "AUTHENTICATION_REQUIRED", "authentication_error") }
         }
+        Kind::Unauthenticated if note == Note::BadToken => {
+            Told { message: Some("Please sign in again"), ..plain(StatusCode::UNAUTHORIZED, "TOKEN_INVALID", "authentication_error") }
+        }
         Kind::Unauthenticated => Told { message: Some("Your API key is invalid"), ..plain(StatusCode::UNAUTHORIZED, "INVALID_API_KEY", "authentication_error") },
+        Kind::Forbidden if note == NOT_YOURS => {
+            Told { message: Some("You don't have access to this organization"), ..plain(StatusCode::FORBIDDEN, "ORGANIZATION_ACCESS_DENIED", "authorization_error") }
+        }
         Kind::Forbidden => {
             Told { message: Some("You don't have permission to perform this action"), ..plain(StatusCode::FORBIDDEN, "INSUFFICIENT_PERMISSIONS", "authorization_error") }
         }

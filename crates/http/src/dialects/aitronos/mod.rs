@@ -1,4 +1,4 @@
-//! Aitronos: an organization's audit log as pages and as CSV.
+//! Aitronos: an organization's audit log as pages, as CSV and as PDF, its change logs, and an assistant's history.
 //!
 //! Promises: every required string of its model is a string; `entity` is our target and `target` is our subject. Never: more rows than its contract allows, unless the caller lifts the cap.
 
@@ -19,7 +19,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("freddy-api-version");
 
 /// The headers of every answer. The organization is as in the path: percent-encoded, and so fit for a header.
 pub(crate) fn decorate(path: &str, elapsed: Duration, headers: &mut HeaderMap) {
-    let organization = path.split('/').nth(3).filter(|o| !o.is_empty());
+    let organization = path.strip_prefix("/v1/organizations/").and_then(|rest| rest.split('/').next()).filter(|o| !o.is_empty());
     if let Some(value) = organization.and_then(|o| HeaderValue::from_str(o).ok()) {
         headers.insert(ORGANIZATION, value);
     }
@@ -27,8 +27,8 @@ pub(crate) fn decorate(path: &str, elapsed: Duration, headers: &mut HeaderMap) {
     headers.insert(API_VERSION, HeaderValue::from_static("v1"));
 }
 
-/// What list and export read.
+/// What list, export, report and history read.
 #[cfg(test)]
-pub(crate) fn parameters() -> [&'static [&'static str]; 2] {
-    [translate::LIST, translate::EXPORT]
+pub(crate) fn parameters() -> [&'static [&'static str]; 4] {
+    [translate::LIST, translate::EXPORT, translate::REPORT, translate::HISTORY]
 }

@@ -6,13 +6,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::Response;
-use indelible_model::{Error, EventBatch, EventId, Limits, LogKind, Result};
-use indelible_service::{CanExport, CanRead, CanVerify, CanWrite, Outcome};
+use axum::routing::options;
+use indelible_model::{Error, EventBatch, EventId, Limits, LogKind, Query, Result};
+use indelible_service::{Caller, CanExport, CanRead, CanVerify, CanWrite, Outcome, Reading};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes as route;
 
 use super::cursor::Cursor;
-use super::{translate, wire};
+use super::{translate, widget, wire};
 use crate::app::{App, Shared};
 use crate::auth::Authorized;
 use crate::failed::Answer;
@@ -23,7 +24,14 @@ use crate::stream::{self, Head};
 use crate::{answer, body, conneg, disposition, ingest};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(route!(list, create)).routes(route!(create_batch)).routes(route!(export)).routes(route!(show)).routes(route!(verify))
+    OpenApiRouter::new()
+        .routes(route!(list, create))
+        .routes(route!(create_batch))
+        .routes(route!(export))
+        .routes(route!(show))
+        .routes(route!(verify))
+        .routes(route!(widget::timeline))
+        .route(widget::PATH, options(widget::preflight))
 }
 
 /// Store one event
@@ -98,9 +106,13 @@ async fn append(app: &App, query: Option<&str>, who: Authorized<CanWrite>, heade
     params(schemas::EventFilters, schemas::ListParams),
     responses((status = 200, description = "A page.", body = schemas::EventPage)))]
 async fn list(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authorized<CanRead>) -> Answer {
-    let query = translate::list(query.as_deref(), app.service.limits())?;
+    page(&app, &who.caller, translate::list(query.as_deref(), app.service.limits())?).await
+}
+
+/// A page of a list, as whoever may read it.
+pub(crate) async fn page<P: Reading>(app: &App, caller: &Caller<P>, query: Query) -> Answer {
     let log = query.log;
-    let page = app.service.page(&who.caller, query).await?;
+    let page = app.service.page(caller, query).await?;
     let next = page.last_position.filter(|_| page.has_more).map(|before| Cursor { log, before });
     Ok(answer::json(StatusCode::OK, wire::page(&page.lines, next)))
 }
@@ -139,7 +151,7 @@ async fn export(
     let stem = format!("events-export-{}", disposition::second(app.service.clock().now()));
     let head = Head { media: wanted.kind.media(), disposition: disposition::attachment(&stem, wanted.kind.name()), options: wanted.options };
     let export = app.service.export(&who.caller, wanted.query, wanted.kind.format(), wanted.options).await?;
-    Ok(stream::respond(export, head, &request).await?)
+    Ok(stream::respond(export, head, &request, (&app.service, who.caller.grant())).await?)
 }
 
 /// Verify a log

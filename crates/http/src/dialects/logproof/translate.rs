@@ -66,9 +66,13 @@ pub(super) const EXPORT: &[&str] = &[
 ];
 /// What a verification allows.
 pub(super) const VERIFY: &[&str] = &["log"];
+/// What a timeline allows.
+pub(super) const TIMELINE: &[&str] = &["action", "actor_id", "target_type", "target_id", "from", "to", "limit", "cursor"];
 
 const PER_PAGE: u64 = 25;
 const MAX_PER_PAGE: u64 = 100;
+const TIMELINE_PAGE: u64 = 25;
+const MAX_TIMELINE_PAGE: u64 = 50;
 
 fn filter(params: &mut Params<'_>) -> Filter {
     let mut filter = Filter { from: params.bound("from", End::From), to: params.bound("to", End::To), ..Filter::default() };
@@ -87,9 +91,20 @@ fn filter(params: &mut Params<'_>) -> Filter {
 /// A page of a list: newest first.
 pub(super) fn list(raw: Option<&str>, limits: &Limits) -> Result<Query> {
     let mut params = Params::parse(raw, LIST, limits)?;
-    let filter = filter(&mut params);
     let log = params.log();
     let limit = params.number("per_page", 1, MAX_PER_PAGE).unwrap_or(PER_PAGE);
+    page(params, log, limit)
+}
+
+/// A page of a timeline: newest first.
+pub(super) fn timeline(raw: Option<&str>, limits: &Limits) -> Result<Query> {
+    let mut params = Params::parse(raw, TIMELINE, limits)?;
+    let limit = params.number("limit", 1, MAX_TIMELINE_PAGE).unwrap_or(TIMELINE_PAGE);
+    page(params, LogKind::Events, limit)
+}
+
+fn page(mut params: Params<'_>, log: LogKind, limit: u64) -> Result<Query> {
+    let filter = filter(&mut params);
     let mut before = None;
     if let Some(text) = params.text("cursor") {
         match Cursor::decode(&text).filter(|c| c.log == log) {

@@ -55,6 +55,11 @@ struct VerifiedData {
     first_event_id: Option<String>,
     last_event_id: Option<String>,
     broken_at_event_id: Option<String>,
+    /// Only where retention took events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_expired: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_from: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -69,6 +74,8 @@ impl From<Verification> for Verified {
                 first_event_id: text(v.first_event),
                 last_event_id: text(v.last_event),
                 broken_at_event_id: text(v.broken_at),
+                events_expired: Some(v.events_expired).filter(|n| *n > 0),
+                verified_from: v.verified_from.filter(|_| v.events_expired > 0),
                 reason: v.reason,
             },
         }

@@ -1,10 +1,25 @@
-use indelible_model::{KeyId, ProjectId};
-use indelible_service::Scopes;
+use std::sync::Arc;
+
+use indelible_model::ProjectId;
+use indelible_service::{Plan, Scopes, Who};
 
 use super::*;
 
+fn bound(organizations: &[&str]) -> Grant {
+    Grant {
+        project: ProjectId([1; 16]),
+        project_name: "default".into(),
+        who: Who::Server,
+        scopes: Scopes::all(),
+        organizations: (!organizations.is_empty()).then(|| organizations.iter().map(|o| (*o).to_owned()).collect()),
+        plan: Arc::new(Plan::unrestricted()),
+        per_minute: None,
+        token: None,
+    }
+}
+
 fn grant() -> Grant {
-    Grant { project: ProjectId([1; 16]), project_name: "default".into(), key: KeyId([2; 16]), scopes: Scopes::all() }
+    bound(&[])
 }
 
 fn page(raw: &str, organization: &str) -> Result<List> {
@@ -68,4 +83,63 @@ fn exports() {
     let (query, options) = file("limit=none&csv_safe=true").expect("valid");
     assert_eq!((query.order, query.limit, options.csv_safe), (Order::Ascending, None, true));
     assert_eq!(members(file("limit=5&skip=1")), ["skip", "limit"]);
+}
+
+#[test]
+fn a_bound_caller_may_ask_for_its_own_organizations_and_for_the_whole() {
+    let own = bound(&["org_1", "org_2"]);
+    for organization in ["org_1", "org_2", "default", "prj_01010101010101010101010101010101"] {
+        assert!(may_ask(organization, &own), "{organization}");
+    }
+    for organization in ["org_3", "", "ORG_1", "prj_01010101010101010101010101010102"] {
+        assert!(!may_ask(organization, &own), "{organization}");
+        assert!(may_ask(organization, &grant()), "{organization}");
+    }
+}
+
+#[test]
+fn a_snapshot_ends_the_rows() {
+    let (query, _) = file("snapshot=41").expect("valid");
+    assert_eq!(query.before, Some(42));
+    assert_eq!(file("").expect("valid").0.before, None);
+    let report = |raw| report(Some(raw), "default", &grant(), 10_000, &Limits::default());
+    assert_eq!(report("snapshot=0").expect("valid").0.before, Some(1));
+    assert_eq!(members(report("limit=none&csv_safe=true")), ["limit", "csv_safe"]);
+}
+
+#[test]
+fn a_report_says_its_filter_in_words() {
+    let words = |raw| report(Some(raw), "default", &grant(), 10_000, &Limits::default()).expect("valid").1;
+    assert_eq!(words(""), "all entries");
+    assert_eq!(words("to_date=2025-12-31&entity_type=user&search_term=Ann%20L"), "entity type is user; up to 2025-12-31; a name or email contains Ann L");
+    for name in REPORT.iter().filter(|n| **n != "snapshot") {
+        assert!(WORDS.iter().any(|(known, _)| known == name), "{name}");
+    }
+}
+
+#[test]
+fn change_logs() {
+    let read = |body: &str, user| changes(body.as_bytes(), "org_1", user, &grant());
+    let (first, everything) = read("", None).expect("valid");
+    assert_eq!((first.query.skip, first.limit, first.query.order, first.query.filter.terms.len()), (0, 50, Order::Descending, 1));
+    assert_eq!(everything.filter.terms.len(), 1);
+    let body = r#"{"skip":0,"take":100,"start_date":"2025-01-01","end_date":"2025-01-01T12:00:00+01:00","resource_type":"user","action":"updated"}"#;
+    let (page, everything) = read(body, Some("usr_1")).expect("valid");
+    assert_eq!((page.limit, page.query.filter.terms.len(), everything.filter.terms.len()), (100, 4, 2));
+    assert_eq!(page.query.filter.to.map(|t| t.to_string()).as_deref(), Some("2025-01-01T11:00:00.000000Z"));
+    assert!(matches!(&page.query.filter.terms[1], Term { any_of, .. } if any_of == &[Field::ActorId, Field::TargetId]));
+    assert_eq!(read(r#"{"take":null,"action":null}"#, None).expect("valid").0.limit, 50);
+    let wrong = read(r#"{"take":101,"skip":-1,"start_date":"soon","limit":5,"action":7}"#, None).map(|_| ());
+    assert_eq!(members(wrong), ["limit", "take", "skip", "start_date", "action"]);
+}
+
+#[test]
+fn the_history_of_an_assistant() {
+    let read = |raw: &str| history(Some(raw), "asst_1", &Limits::default());
+    let (page, everything) = read("").expect("valid");
+    assert_eq!((page.query.skip, page.limit, page.query.filter.terms.len(), everything.filter.terms.len()), (0, 50, 2, 2));
+    let (page, everything) = read("action=updated&user_id=u&start_date=2025-01-01&end_date=2025-01-02&limit=10&offset=20").expect("valid");
+    assert_eq!((page.query.skip, page.limit, page.query.filter.terms.len(), everything.filter.terms.len()), (20, 10, 4, 2));
+    assert!(page.query.filter.from.is_some() && page.query.filter.to.is_some() && everything.filter.from.is_none());
+    assert_eq!(members(read("limit=101&skip=1").map(|_| ())), ["skip", "limit"]);
 }

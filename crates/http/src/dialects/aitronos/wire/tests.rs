@@ -47,3 +47,29 @@ fn absent_parts_are_empty_strings_where_the_model_requires_them() {
 fn a_line_that_cannot_be_read_is_corrupt() {
     assert!(Entry::read(b"{}", "o").is_err_and(|e| e.kind() == indelible_model::Kind::Corrupt));
 }
+
+fn changed(before: &str, after: &str) -> Vec<(String, Option<String>, Option<String>)> {
+    changes(before, after).into_iter().map(|c| (c.field, c.old_value, c.new_value)).collect()
+}
+
+fn row(field: &str, old: Option<&str>, new: Option<&str>) -> (String, Option<String>, Option<String>) {
+    (field.to_owned(), old.map(str::to_owned), new.map(str::to_owned))
+}
+
+#[test]
+fn changes_are_told_field_by_field() {
+    let found = changed(r#"{"role":"member","kept":1,"gone":{"a":[1,2]},"n":null}"#, r#"{"new":true,"role":"admin","kept":1,"n":"\u00e9"}"#);
+    assert_eq!(found, [row("role", Some("member"), Some("admin")), row("gone", Some(r#"{"a":[1,2]}"#), None), row("n", None, Some("é")), row("new", None, Some("true"))]);
+    assert_eq!(changed("null", r#"{"a\"b":"x"}"#), [row("a\"b", None, Some("x"))]);
+    assert_eq!(changed(r#"{"a":"x"}"#, "null"), [row("a", Some("x"), None)]);
+    assert_eq!(changed("{}", "null"), []);
+}
+
+#[test]
+fn what_is_no_object_changes_as_one_value() {
+    assert_eq!(changed(r#""member""#, r#""admin""#), [row("value", Some("member"), Some("admin"))]);
+    assert_eq!(changed("null", "12345678901234567890"), [row("value", None, Some("12345678901234567890"))]);
+    assert_eq!(changed(r#""x""#, r#"{"a":1}"#), [row("value", Some("x"), Some(r#"{"a":1}"#))]);
+    assert_eq!(changed("1", "1"), []);
+    assert_eq!(changed("null", "null"), []);
+}

@@ -69,3 +69,16 @@ fn verification_names_a_log() {
     assert_eq!(verify(Some("log=activity"), &limits()).ok(), Some(LogKind::Activity));
     assert_eq!(members(verify(Some("from=2026-01-01"), &limits())), ["from"]);
 }
+
+#[test]
+fn a_timeline_is_a_shorter_list() {
+    let query = timeline(None, &limits()).expect("valid");
+    assert_eq!((query.order, query.limit, query.before, query.log), (Order::Descending, Some(25), None, LogKind::Events));
+    let cursor = Cursor { log: LogKind::Events, before: 9 }.encode();
+    let raw = format!("limit=50&cursor={cursor}&action=user.*&actor_id=a&target_type=t&target_id=i&from=2026-02-10&to=2026-02-10");
+    let query = timeline(Some(&raw), &limits()).expect("valid");
+    assert_eq!((query.before, query.limit, query.filter.terms.len()), (Some(9), Some(50), 4));
+    assert_eq!(members(timeline(Some("limit=51&log=activity&search=x"), &limits())), ["log", "search", "limit"]);
+    let other = Cursor { log: LogKind::Activity, before: 9 }.encode();
+    assert_eq!(members(timeline(Some(&format!("cursor={other}")), &limits())), ["cursor"]);
+}

@@ -54,8 +54,15 @@ fn answers_hold_the_lines_as_they_are() {
 
 #[test]
 fn verifications() {
-    let verified =
-        Verified::from(Verification { valid: false, events_checked: 3, first_event: Some(EventId([1; 16])), last_event: None, broken_at: None, reason: Some("hash".into()) });
+    let verified = Verified::from(Verification {
+        valid: false,
+        events_checked: 3,
+        first_event: Some(EventId([1; 16])),
+        last_event: None,
+        broken_at: None,
+        reason: Some("hash".into()),
+        ..Verification::default()
+    });
     assert_eq!(
         serde_json::to_string(&verified).ok().as_deref(),
         Some(

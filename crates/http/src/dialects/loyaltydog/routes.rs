@@ -1,0 +1,150 @@
+//! LoyaltyDog's paths.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use indelible_model::{Error, ProjectId, Result, Violation};
+use indelible_service::{CanRead, Grant, Login, Role, Scope, Who};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes as route;
+
+use super::REQUIRED;
+use crate::app::Shared;
+use crate::auth::{Authorized, Identified};
+use crate::failed::Answer;
+use crate::form::Form;
+use crate::openapi::schemas;
+use crate::peer::Peer;
+use crate::seen::Seen;
+use crate::{answer, body};
+
+const MAX_BODY: usize = 64 << 10;
+const MAX_ID: usize = 1024;
+
+/// The same at `/v2` and `/api/v2`; the document shows the first.
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    let (alias, _) = documented().split_for_parts();
+    documented().nest("/api", alias.into())
+}
+
+fn documented() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(route!(login, me)).routes(route!(session))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Token<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    mfa_pending: bool,
+    pending_token: Option<()>,
+}
+
+/// Log a member in
+///
+/// `username` is the e-mail address. Whoever is in several projects names one, by its id, as `client_id`; any other `client_id` is ignored.
+#[utoipa::path(post, path = "/v2/token", tag = "Tokens", operation_id = "createMemberToken",
+    request_body(content = schemas::PasswordGrant, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "The token.", body = schemas::MemberToken), (status = 401, description = "Unknown address or wrong password.", body = schemas::Detail)))]
+async fn login(State(app): State<Shared>, Extension(peer): Extension<Peer>, Extension(seen): Extension<Seen>, headers: HeaderMap, body: Body) -> Answer {
+    let (email, password, project) = credentials(Form::receive(&app, &headers, body).await?)?;
+    let session = app.service.login(Login { email: &email, password: &password, project: project.as_deref(), source: peer.0 }).await?;
+    let grant = session.grant.into();
+    seen.learn(|learnt| learnt.grant = Some(grant));
+    Ok(answer::unstored(StatusCode::OK, &Token { access_token: &session.jwt, token_type: "bearer", mfa_pending: false, pending_token: None })?)
+}
+
+/// Address, password, and the project if one is named.
+fn credentials(mut form: Form) -> Result<(String, String, Option<String>)> {
+    let mut violations = Vec::new();
+    let mut required = |name: &str| {
+        let value = form.take(name);
+        if value.is_none() {
+            violations.push(Violation::new(name, REQUIRED));
+        }
+        value.unwrap_or_default()
+    };
+    let (email, password) = (required("username"), required("password"));
+    if form.take("grant_type").is_some_and(|g| g != "password") {
+        violations.push(Violation::new("grant_type", "String should match pattern '^password$'"));
+    }
+    let project = form.take("client_id").filter(|id| id.starts_with(ProjectId::PREFIX));
+    if violations.is_empty() { Ok((email, password, project)) } else { Err(Error::invalid(violations)) }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct User {
+    id: String,
+    email: Option<String>,
+    name: String,
+    email_verified: bool,
+    active: bool,
+    admin: bool,
+    image: Option<()>,
+    location: Option<()>,
+    website: Option<()>,
+}
+
+impl User {
+    fn of(grant: &Grant) -> Self {
+        let (id, email, name) = match &grant.who {
+            Who::Member { id, email, name, .. } => (id.to_string(), Some(email.clone()), name.clone()),
+            Who::Key { id, name, .. } => (id.to_string(), None, name.clone()),
+            Who::Operator | Who::Server => (String::new(), None, String::new()),
+        };
+        Self { id, email_verified: email.is_some(), email, name, active: true, admin: grant.scopes.has(Scope::MembersManage), image: None, location: None, website: None }
+    }
+}
+
+/// Show who calls
+#[utoipa::path(get, path = "/v2/token", tag = "Tokens", operation_id = "getMemberToken", security(("key" = [])),
+    responses((status = 200, description = "The member; for a key its id and name.", body = schemas::User)))]
+async fn me(who: Identified) -> Answer {
+    Ok(answer::unstored(StatusCode::OK, &User::of(&who.grant))?)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Session<'a> {
+    session_token: &'a str,
+    role: &'static str,
+    merchant_id: &'a str,
+    program_id: String,
+}
+
+/// Open a session for one merchant
+///
+/// Its token allows what the caller may do for this merchant (`organization.id`), and nothing else: to be sent as `X-Eposn-Merchant-Token`, or as the bearer.
+#[utoipa::path(post, path = "/v2/giftcards/merchants/session", tag = "Tokens", operation_id = "createMerchantSession", security(("key" = ["events:read"])),
+    request_body(content = schemas::MerchantSessionRequest),
+    responses((status = 200, description = "The session.", body = schemas::MerchantSession), (status = 404, description = "There is no such merchant for the caller.", body = schemas::Detail)))]
+async fn session(State(app): State<Shared>, who: Authorized<CanRead>, headers: HeaderMap, body: Body) -> Answer {
+    let merchant = merchant(&body::receive(&app.service, &headers, body, MAX_BODY, false).await?.text)?;
+    let grant = who.caller.grant();
+    if !grant.sees(Some(&merchant)) {
+        return Err(Error::not_found("Merchant").into());
+    }
+    let role = if grant.scopes.has(Scope::Export) { Role::MerchantAdmin } else { Role::MerchantStaff };
+    let made = app.service.token_narrow(grant, vec![merchant.clone()], role).await?;
+    let session = Session { session_token: &made.jwt, role: role.name(), merchant_id: &merchant, program_id: grant.project.to_string() };
+    Ok(answer::unstored(StatusCode::OK, &session)?)
+}
+
+/// Reads `{"merchantId"}`.
+fn merchant(text: &[u8]) -> Result<String> {
+    let body: Value = serde_json::from_slice(text).map_err(|_| Error::invalid_member("", "JSON decode error"))?;
+    match body.get("merchantId") {
+        Some(Value::String(id)) if (1..=MAX_ID).contains(&id.len()) => Ok(id.clone()),
+        Some(Value::String(_)) => Err(Error::invalid_member("merchantId", format!("String should have 1 to {MAX_ID} characters"))),
+        None if body.is_object() => Err(Error::invalid_member("merchantId", REQUIRED)),
+        None => Err(Error::invalid_member("", "Input should be a valid dictionary or object")),
+        Some(_) => Err(Error::invalid_member("merchantId", "Input should be a valid string")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
