@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{archive, copy, doctor, export, import, key, migrate, project, seal, serve, verify};
+use crate::commands::{archive, copy, doctor, export, hold, import, key, member, migrate, project, seal, serve, verify};
 
 /// An audit-log server: events go in durably, stay provably unaltered, and come out again.
 #[derive(Debug, Parser)]
@@ -33,12 +33,18 @@ pub(crate) enum Command {
     /// Check the hash chain of the store or of an exported file
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::Verify),
-    /// Make, list and revoke API keys
+    /// Make, list, rename and revoke API keys
     #[command(subcommand, after_help = key::EXAMPLES)]
     Key(key::Key),
-    /// Make and list projects
+    /// Add, list, change and remove members
+    #[command(subcommand, after_help = member::EXAMPLES)]
+    Member(member::Member),
+    /// Make and list projects, and set what they keep and may use
     #[command(subcommand, after_help = project::EXAMPLES)]
     Project(project::Project),
+    /// Place, list and release legal holds
+    #[command(subcommand, after_help = hold::EXAMPLES)]
+    Hold(hold::Hold),
     /// Check every batch, segment and hash, and say what is wrong where
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Doctor),

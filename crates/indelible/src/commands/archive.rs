@@ -63,7 +63,7 @@ pub(crate) async fn run(archive: &Archive, service: &Service) -> Result<ExitCode
     let place = Settings::load(&AllFlags::from(store))?.service.objects;
     let projects = match project {
         Some(project) => vec![service.project(project).await?],
-        None => service.projects().await?.into_iter().map(|(id, _)| id).collect(),
+        None => service.projects(&service.on_the_machine()).await?.into_iter().map(|p| p.id).collect(),
     };
     for project in projects {
         for log in LogKind::ALL.into_iter().filter(|l| log.is_none_or(|wanted| wanted == *l)) {

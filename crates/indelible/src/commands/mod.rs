@@ -4,8 +4,10 @@ pub(crate) mod archive;
 pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod hold;
 pub(crate) mod import;
 pub(crate) mod key;
+pub(crate) mod member;
 pub(crate) mod migrate;
 pub(crate) mod project;
 pub(crate) mod seal;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use indelible_model::{Clock, Error, Ids, Kind, LogKind};
-use indelible_service::{Caller, Config, Database, Grant, Permission, Service};
+use indelible_service::{Caller, Config, Database, First, Grant, Permission, Service};
 use tokio::runtime::Builder;
 
 use crate::args::Command;
@@ -56,7 +58,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
             None => on_store(&verify.store, Need::Store, async |service| verify::store(&verify, service).await),
         },
         Command::Key(key) => on_store(key.store(), key.need(), async |service| key::run(&key, service).await),
+        Command::Member(member) => on_store(member.store(), member.need(), async |service| member::run(&member, service).await),
         Command::Project(project) => on_store(project.store(), project.need(), async |service| project::run(&project, service).await),
+        Command::Hold(hold) => on_store(hold.store(), Need::Store, async |service| hold::run(&hold, service).await),
         Command::Doctor(doctor) => on_store(&doctor.store, Need::Store, doctor::run),
         Command::Seal(seal) => on_store(&seal.store, Need::Store, seal::run),
         Command::Archive(archive) => on_store(archive.store(), Need::Store, async |service| archive::run(&archive, service).await),
@@ -117,7 +121,8 @@ fn run_to_end(workers: usize, work: impl Future<Output = Result<ExitCode, Failur
 
 /// Opens the store, and makes it if it is missing.
 async fn open(settings: &Settings) -> Result<Service, Failure> {
-    Service::open(settings.service.clone(), Clock::System, Ids::System).await.map_err(|e| unopened(&settings.service, &e))
+    let config = Config { plans: settings.plans()?, ..settings.service.clone() };
+    Service::open(config, Clock::System, Ids::System).await.map_err(|e| unopened(&settings.service, &e))
 }
 
 /// A store that cannot be opened, and what to look at.
@@ -142,17 +147,22 @@ fn place(config: &Config) -> String {
     }
 }
 
-/// Makes the first project and its key on a store without projects, and prints them. Gives the key if it was made here.
+/// Makes the first project, its key and its owner on a store without projects, and prints them. Gives the key if it was made here.
 async fn first_start(service: &Service, settings: &Settings) -> Result<Option<String>, Failure> {
-    let given = settings.bootstrap_key.as_ref().map(|k| k.reveal());
-    let Some(first) = service.bootstrap(given).await? else { return Ok(None) };
+    let key = settings.bootstrap_key.as_ref().map(|k| k.reveal());
+    let password = settings.owner_password.as_ref().map(|p| p.reveal());
+    let Some(first) = service.bootstrap(First { key, email: &settings.owner_email, password }).await? else { return Ok(None) };
     out::line(format_args!("project  {}", first.project))?;
-    if given.is_some() {
-        out::line("key      (the one in INDELIBLE_BOOTSTRAP_KEY)")?;
-        return Ok(None);
+    match key {
+        Some(_) => out::line("key      (the one in INDELIBLE_BOOTSTRAP_KEY)")?,
+        None => out::line(format_args!("key      {}   (shown once)", first.secret))?,
     }
-    out::line(format_args!("key      {}   (shown once)", first.secret))?;
-    Ok(Some(first.secret))
+    out::line(format_args!("owner    {}", first.email))?;
+    match password {
+        Some(_) => out::line("password (the one in INDELIBLE_OWNER_PASSWORD)")?,
+        None => out::line(format_args!("password {}   (shown once)", first.password))?,
+    }
+    Ok(key.is_none().then_some(first.secret))
 }
 
 /// A caller with one permission on a project, for commands on the machine.

@@ -67,6 +67,8 @@ async fn until_signal(serve: &Serve, settings: &Settings) -> Result<ExitCode, Fa
     let url = url(address);
     out::line(format_args!("url      {url}"))?;
     let key = first_start(&service, settings).await?;
+    let lost = "Give the project another plan by `indelible project plan`, or name a file that has this one by INDELIBLE_PLANS_FILE.";
+    service.plans_fit().await.map_err(|e| if e.kind() == Kind::Invalid { Failure::new(e.public()).then(lost) } else { e.into() })?;
     service.start();
     let empty = service.stored_events().await? == 0;
     if serve.demo && empty {

@@ -7,8 +7,16 @@ pub(crate) enum Accepts {
     Address,
     /// A path.
     Path,
+    /// A path, or none.
+    MaybePath,
+    /// Addresses and networks, separated by commas, or none.
+    Networks,
+    /// `https://HOST` or `http://HOST:PORT`, separated by commas, or `*`, or none.
+    Origins,
     /// An API key that must not be shown.
     Secret,
+    /// A password that must not be shown, or nothing.
+    Password,
     /// A log filter.
     Text,
     /// Any text, or none.
@@ -17,6 +25,8 @@ pub(crate) enum Accepts {
     DatabaseUrl,
     /// `s3://BUCKET/PREFIX` or `file:///PATH`, or nothing.
     ObjectsUrl,
+    /// `https://HOST` with an optional path, or nothing.
+    PublicUrl,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A whole number in this range.
@@ -56,11 +66,14 @@ impl Accepts {
     pub(crate) fn placeholder(self) -> &'static str {
         match self {
             Self::Address => "HOST:PORT",
-            Self::Path => "PATH",
+            Self::Path | Self::MaybePath => "PATH",
+            Self::Networks => "NETWORKS",
+            Self::Origins => "ORIGINS",
             Self::Secret => "KEY",
+            Self::Password => "PASSWORD",
             Self::Text => "FILTER",
             Self::Optional => "TEXT",
-            Self::DatabaseUrl | Self::ObjectsUrl => "URL",
+            Self::DatabaseUrl | Self::ObjectsUrl | Self::PublicUrl => "URL",
             Self::Word(_) => "WORD",
             Self::Count(..) => "N",
             Self::Size(..) => "SIZE",
@@ -86,9 +99,19 @@ settings! {
         "listen" Some("listen"), Accepts::Address, "127.0.0.1:8700", "Where the server listens. Port 0 takes a free one; the URL printed at the start names it.";
         "data_dir" Some("data-dir"), Accepts::Path, "./data", "The directory that holds everything that is not elsewhere by database_url and objects_url. It is made if it is missing.";
         "bootstrap_key" None, Accepts::Secret, "", "On a store without projects: make project `default` with this key (lp_sk_...), all scopes, instead of a random one.";
+        "owner_email" None, Accepts::Text, "owner@localhost", "On a store without projects: the e-mail address of the member who owns project `default` and operates the server.";
+        "owner_password" None, Accepts::Password, "", "On a store without projects: that member's password, 12 to 1024 bytes, instead of a random one.";
         "drain_time" Some("drain-time"), Accepts::Time(0, 30), "30s", "How long requests in flight may go on after SIGTERM or SIGINT.";
         "max_read_time" Some("max-read-time"), Accepts::Time(1, 30 * DAY), "24h", "How long one export or other read may take.";
+        "public_url" Some("public-url"), Accepts::PublicUrl, "", "The URL that browsers reach this server by, such as https://audit.example.com. Logins by an OpenID provider need it.";
         "workers" Some("workers"), Accepts::Count(0, 1024), "0", "Threads that decode and encode; 0 means one a core.";
+        "trusted_proxies" Some("trusted-proxies"), Accepts::Networks, "", "Proxies, such as 10.0.0.0/8,2001:db8::1, whose X-Forwarded-For is believed: the client is the last hop in it that is none of them.";
+        "widget_origins" Some("widget-origins"), Accepts::Origins, "", "Origins, such as https://app.example.com,https://example.com, whose pages may read GET /v1/widget/timeline in a browser; * is every origin.";
+    }
+    "tokens" {
+        "issuer" Some("issuer"), Accepts::Text, "indelible", "Who the server's own tokens say to be from. Changing it ends all sessions.";
+        "token_lifetime" Some("token-lifetime"), Accepts::Time(60, DAY), "1h", "How long a session lives after a login.";
+        "oidc_file" Some("oidc-file"), Accepts::Optional, "", "A TOML file of OpenID providers whose people may log in or bring tokens: docs/operations/openid.md.";
     }
     "log" {
         "log" Some("log"), Accepts::Text, "info", "What is logged to standard error: error, warn, info, debug, trace, or a filter such as info,indelible_http=debug. Commands other than serve start at warn.";
@@ -107,6 +130,17 @@ settings! {
         "query_bytes" Some("query-bytes"), Accepts::Size(256, MIB), "16KiB", "Bytes of a query string.";
         "search_bytes" Some("search-bytes"), Accepts::Size(1, MIB), "1KiB", "Bytes of a search term.";
         "aitronos_export_rows" Some("aitronos-export-rows"), Accepts::Count(1, 10_000_000), "10000", "Rows of an Aitronos export without limit=none; the newest are given.";
+        "plans_file" Some("plans-file"), Accepts::MaybePath, "", "A TOML file of plans instead of the built-in free, pro and enterprise: docs/plans.md.";
+        "plan" Some("plan"), Accepts::Text, "unrestricted", "The plan of projects that have none of their own.";
+        "login_per_minute" Some("login-per-minute"), Accepts::Count(1, 1_000_000), "60", "Logins a minute from one address (of IPv6, one /64).";
+        "login_failures" Some("login-failures"), Accepts::Count(1, 1_000_000), "10", "Failed logins of one account in 15 minutes.";
+    }
+    "activity" {
+        "api_log" Some("api-log"), Accepts::Word(&["yes", "no"]), "yes", "Record what is asked of the server in each project's log activity: docs/operations/activity.md. Changes of keys, roles, retention and holds are recorded in any case.";
+        "api_log_ingest" Some("api-log-ingest"), Accepts::Word(&["yes", "no"]), "no", "Record requests that store events too; otherwise they only count in the metrics.";
+        "api_log_bodies" Some("api-log-bodies"), Accepts::Word(&["none", "changes", "all"]), "changes", "Which bodies are recorded, with secrets masked: none; those of requests that may change something, and of failures; or those of answers to reads as well, which copies what was read into the log.";
+        "api_log_body_bytes" Some("api-log-body-bytes"), Accepts::Size(0, MIB), "4KiB", "Bytes of a body that are recorded; a longer one is cut.";
+        "api_log_queue" Some("api-log-queue"), Accepts::Size(64 * KIB, GIB), "16MiB", "What may wait to be recorded, a request for 1 KiB at least. While it is full, answers wait up to a second; then requests go unrecorded, and the log says how many.";
     }
     "cluster" {
         "database_url" None, Accepts::DatabaseUrl, "", "PostgreSQL instead of the file indelible.db in data_dir: postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full.";
@@ -123,6 +157,7 @@ settings! {
         "segment_bytes" Some("segment-bytes"), Accepts::Size(KIB, 16 * GIB), "512MiB", "Compact neighbouring segments up to this size, counted in bytes of lines.";
         "merge_batches" Some("merge-batches"), Accepts::Count(2, 100_000), "64", "Merge the batches of a hot tail when there are more than this.";
         "orphan_grace" Some("orphan-grace"), Accepts::Time(0, 30 * DAY), "10m", "Delete files that no manifest names only when they are older than this.";
+        "retention_delay" Some("retention-delay"), Accepts::Time(0, 365 * DAY), "7d", "How long a shorter retention is announced before it takes effect.";
         "task_interval_ms" Some("task-interval-ms"), Accepts::Count(10, 3_600_000), "5000", "How often, in milliseconds, background work looks for something to do when nothing wakes it.";
         "task_lease" Some("task-lease"), Accepts::Time(1, DAY), "60s", "After this time without a sign of life, a task is taken over. The clocks of nodes must not differ by more than a part of it.";
         "hot_bytes" Some("hot-bytes"), Accepts::Size(MIB, 1 << 50), "8GiB", "Take in nothing more while the hot tails of all logs hold more than this (503): sealing does not keep up, or the object store is away. Looked at every task_interval_ms.";

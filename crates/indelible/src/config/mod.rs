@@ -2,7 +2,7 @@
 //!
 //! Promises: one list ([`list::SETTINGS`]) makes the flags, the environment names, the keys of the file, the help and
 //! docs/settings.md, so that they cannot disagree. Flags outrank the environment, which outranks the file.
-//! Never: opens anything but the settings file, or shows a secret.
+//! Never: opens anything but the settings file and the file of plans, or shows a secret.
 
 pub(crate) mod flags;
 pub(crate) mod list;

@@ -9,6 +9,15 @@ pub(crate) const DATABASE_FORM: &str = "postgres://USER:PASSWORD@HOST:PORT/DATAB
 /// What a URL of objects looks like.
 pub(crate) const OBJECTS_FORM: &str = "s3://BUCKET, s3://BUCKET/PREFIX or file:///PATH";
 
+/// What the URL of this server looks like.
+pub(crate) const PUBLIC_FORM: &str = "https://HOST, with a port and a path if it has them; http:// only for tests on this machine";
+
+/// True for a URL that browsers can be sent back to.
+pub(crate) fn is_public(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'@' | b'"' | b'\\'))
+}
+
 /// How S3 is spoken to, whatever the bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct S3Access {

@@ -110,14 +110,18 @@ impl RawConfig {
 /// The text of a settings file; `None` if there is no such file.
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     let failed = |e: io::Error| Failure::usage(format!("{} cannot be read: {e}.", path.display())).then("Name a readable settings file with --config.");
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(e)),
-    };
+    match read_text(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed(e)),
+    }
+}
+
+/// The text of a file for people.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
-    Ok(Some(text))
+    fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn missing(path: &Path) -> Failure {

@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indelible_http::HttpConfig;
+use indelible_http::{ApiLogConfig, Bodies, HttpConfig, Network};
 use indelible_model::Limits;
-use indelible_service::{Config, Database, Place, SealConfig};
+use indelible_service::{Config, Database, LoginLimits, OidcProvider, Place, Plans, SealConfig};
 
 use super::flags::AllFlags;
 use super::list::{Accepts, SETTINGS, Setting};
-use super::places::{DATABASE_FORM, OBJECTS_FORM, S3Access, database, is_database, is_objects};
-use super::raw::{Given, RawConfig};
+use super::places::{DATABASE_FORM, OBJECTS_FORM, PUBLIC_FORM, S3Access, database, is_database, is_objects, is_public};
+use super::raw::{Given, RawConfig, read_text};
 use crate::failure::Failure;
 
 /// A text that no message shows.
@@ -53,12 +53,20 @@ pub(crate) struct Settings {
     pub(crate) s3: S3Access,
     /// The key of the first project, if one is given.
     pub(crate) bootstrap_key: Option<Secret>,
+    /// The e-mail address of the first owner.
+    pub(crate) owner_email: String,
+    /// The first owner's password, if one is given.
+    pub(crate) owner_password: Option<Secret>,
     /// How long requests in flight may go on after a signal.
     pub(crate) drain: Duration,
     /// The log filter, if one was given.
     pub(crate) log: Option<String>,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
+    /// The file of plans, if one is given.
+    pub(crate) plans_file: Option<PathBuf>,
+    /// The plan of projects that have none of their own.
+    pub(crate) plan: String,
     /// What the HTTP side needs to know.
     pub(crate) http: HttpConfig,
     /// What the service needs to know.
@@ -69,6 +77,16 @@ impl Settings {
     /// Reads all layers and checks every value.
     pub(crate) fn load(flags: &AllFlags) -> Result<Self, Failure> {
         Self::from_raw(&RawConfig::load(flags)?)
+    }
+
+    /// Reads the plans; an error names the file and its line.
+    pub(crate) fn plans(&self) -> Result<Plans, Failure> {
+        let refused = |e: &dyn fmt::Display| {
+            let file = self.plans_file.as_ref().map_or(String::new(), |f| format!("{}: ", f.display()));
+            Failure::usage(format!("{file}{e}")).then("docs/plans.md says what a file of plans holds.")
+        };
+        let text = self.plans_file.as_deref().map(read_text).transpose().map_err(|e| refused(&e))?;
+        Plans::new(text.as_deref(), &self.plan).map_err(|e| refused(&e.public()))
     }
 
     /// Checks every value.
@@ -93,6 +111,7 @@ impl Settings {
             segment_bytes: get.number("segment_bytes")?,
             merge_batches: get.number("merge_batches")?,
             orphan_grace_secs: get.number("orphan_grace")?,
+            retention_delay_secs: get.number("retention_delay")?,
             interval_ms: get.number("task_interval_ms")?,
             lease_secs: get.number("task_lease")?,
             hot_bytes: get.number("hot_bytes")?,
@@ -118,10 +137,16 @@ impl Settings {
             objects: s3.place(&get.text("objects_url")?).unwrap_or_else(|| Place::Directory(data_dir.join("objects"))),
             limits,
             seal,
+            plans: Plans::default(),
+            logins: LoginLimits { per_minute: get.number("login_per_minute")?, failures: get.number("login_failures")? },
             ingest_budget_bytes: get.size("ingest_budget")?,
             read_budget_bytes: get.size("read_budget")?,
+            api_log_queue_bytes: get.size("api_log_queue")?,
             cache_bytes: get.size("cache_bytes")?,
             max_read_secs: get.number("max_read_time")?,
+            issuer: get.text("issuer")?,
+            token_lifetime_secs: get.number("token_lifetime")?,
+            oidc: providers(&get.text("oidc_file")?)?,
             workers,
         };
         get.at_most("event_bytes", service.limits.event_bytes, "bulk_bytes", service.limits.bulk_bytes)?;
@@ -133,10 +158,30 @@ impl Settings {
             _ => LogFormat::Auto,
         };
         let bootstrap_key = Some(get.text("bootstrap_key")?).filter(|k| !k.is_empty()).map(Secret);
+        let owner_email = get.text("owner_email")?;
+        let owner_password = Some(get.text("owner_password")?).filter(|p| !p.is_empty()).map(Secret);
         let log = raw.get("log").map(|g| g.text.clone());
         let drain = Duration::from_secs(get.number("drain_time")?);
-        let http = HttpConfig { aitronos_export_rows: get.number("aitronos_export_rows")? };
-        Ok(Self { listen: get.text("listen")?, data_dir, s3, bootstrap_key, drain, log, log_format, http, service })
+        let trusted_proxies = networks(&get.text("trusted_proxies")?).unwrap_or_default();
+        let plans_file = Some(get.text("plans_file")?).filter(|f| !f.is_empty()).map(PathBuf::from);
+        let plan = get.text("plan")?;
+        let http = HttpConfig {
+            public_url: get.text("public_url")?.trim_end_matches('/').to_owned(),
+            aitronos_export_rows: get.number("aitronos_export_rows")?,
+            trusted_proxies,
+            widget_origins: origins(&get.text("widget_origins")?).unwrap_or_default(),
+            api_log: ApiLogConfig {
+                enabled: get.text("api_log")? == "yes",
+                ingest: get.text("api_log_ingest")? == "yes",
+                bodies: match get.text("api_log_bodies")?.as_str() {
+                    "none" => Bodies::None,
+                    "all" => Bodies::All,
+                    _ => Bodies::Changes,
+                },
+                body_bytes: get.size("api_log_body_bytes")?,
+            },
+        };
+        Ok(Self { listen: get.text("listen")?, data_dir, s3, bootstrap_key, owner_email, owner_password, drain, log, log_format, plans_file, plan, http, service })
     }
 }
 
@@ -174,8 +219,18 @@ impl Reader<'_> {
     }
 }
 
+/// The OpenID providers that a file names; none without a file.
+fn providers(file: &str) -> Result<Vec<OidcProvider>, Failure> {
+    if file.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("oidc_file: {file} cannot be read: {e}.")))?;
+    OidcProvider::read_all(&text, |name| std::env::var(name).ok())
+        .map_err(|e| Failure::usage(format!("{file}: {}", e.public())).then("docs/operations/openid.md describes the file."))
+}
+
 fn refused(setting: &Setting, given: &Given, wanted: &str) -> Failure {
-    let shown = if matches!(setting.accepts, Accepts::Secret | Accepts::DatabaseUrl) { "the value".to_owned() } else { format!("`{}`", given.text) };
+    let shown = if matches!(setting.accepts, Accepts::Secret | Accepts::Password | Accepts::DatabaseUrl) { "the value".to_owned() } else { format!("`{}`", given.text) };
     Failure::usage(format!("{}: {shown} is not accepted.", given.place)).then(format!("Give {wanted}."))
 }
 
@@ -185,10 +240,14 @@ fn check_text(accepts: Accepts, text: &str) -> Result<(), String> {
         Accepts::Secret => {
             text.is_empty() || (text.starts_with("lp_sk_") && (20..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'))
         }
+        Accepts::Password => text.is_empty() || (12..=1024).contains(&text.len()),
         Accepts::Word(words) => words.contains(&text),
-        Accepts::Optional => true,
+        Accepts::Optional | Accepts::MaybePath => true,
+        Accepts::Networks => networks(text).is_ok(),
+        Accepts::Origins => origins(text).is_some(),
         Accepts::DatabaseUrl => text.is_empty() || is_database(text),
         Accepts::ObjectsUrl => text.is_empty() || is_objects(text),
+        Accepts::PublicUrl => text.is_empty() || is_public(text),
         _ => !text.is_empty(),
     };
     if good {
@@ -197,9 +256,13 @@ fn check_text(accepts: Accepts, text: &str) -> Result<(), String> {
     Err(match accepts {
         Accepts::Address => "HOST:PORT, such as 127.0.0.1:8700 or [::1]:8700".to_owned(),
         Accepts::Secret => "lp_sk_ and 14 to 194 letters, digits, `_` or `-`".to_owned(),
+        Accepts::Password => "12 to 1024 bytes".to_owned(),
         Accepts::Word(words) => format!("one of {}", words.join(", ")),
         Accepts::DatabaseUrl => DATABASE_FORM.to_owned(),
         Accepts::ObjectsUrl => OBJECTS_FORM.to_owned(),
+        Accepts::PublicUrl => PUBLIC_FORM.to_owned(),
+        Accepts::Origins => "origins such as https://app.example.com,http://localhost:3000, in lower case and without a path, or *".to_owned(),
+        Accepts::Networks => "addresses and networks such as 10.0.0.0/8,2001:db8::1".to_owned(),
         _ => "a text that is not empty".to_owned(),
     })
 }
@@ -212,6 +275,20 @@ fn read_number(accepts: Accepts, text: &str) -> Result<u64, String> {
         _ => (None, 0, 0, "a number"),
     };
     value.filter(|v| (min..=max).contains(v)).ok_or_else(|| format!("{what} from {min} to {max}"))
+}
+
+/// Addresses and networks, separated by commas.
+fn networks(text: &str) -> Result<Vec<Network>, String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
+}
+
+/// Origins as browsers send them, separated by commas.
+fn origins(text: &str) -> Option<Vec<String>> {
+    let is_origin = |part: &str| {
+        let host = part.strip_prefix("https://").or_else(|| part.strip_prefix("http://"));
+        part == "*" || host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b)))
+    };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| is_origin(part).then(|| part.to_owned())).collect()
 }
 
 /// Bytes: plain, or with B, KB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024), in any case.

@@ -49,7 +49,9 @@ fn defaults_are_those_of_the_parts() {
     assert_eq!(format!("{:?}", given.http), format!("{:?}", HttpConfig::default()));
     let (ours, theirs) = (given.service, Config::embedded(Path::new("./data")));
     assert_eq!((ours.ingest_budget_bytes, ours.read_budget_bytes, ours.cache_bytes), (theirs.ingest_budget_bytes, theirs.read_budget_bytes, theirs.cache_bytes));
+    assert_eq!(ours.api_log_queue_bytes, theirs.api_log_queue_bytes);
     assert_eq!((ours.max_read_secs, ours.workers, ours.auto_migrate), (theirs.max_read_secs, theirs.workers, theirs.auto_migrate));
+    assert_eq!(format!("{:?} {:?}", ours.plans, ours.logins), format!("{:?} {:?}", theirs.plans, theirs.logins));
     assert_eq!(format!("{:?} {:?}", ours.database, ours.objects), format!("{:?} {:?}", theirs.database, theirs.objects));
 }
 
@@ -67,7 +69,11 @@ fn every_setting_has_an_effect() {
     for setting in SETTINGS {
         let text = match setting.accepts {
             Accepts::Address => "127.0.0.2:9".to_owned(),
-            Accepts::Path => "/other".to_owned(),
+            Accepts::Path | Accepts::MaybePath => "/other".to_owned(),
+            Accepts::Networks => "10.0.0.0/8, ::1".to_owned(),
+            Accepts::Origins => "https://app.example.com".to_owned(),
+            Accepts::Password => "a password of some length".to_owned(),
+            Accepts::PublicUrl => "https://audit.example.com".to_owned(),
             Accepts::Secret => "lp_sk_aaaaaaaaaaaaaaaa".to_owned(),
             Accepts::Text | Accepts::Optional => "debug".to_owned(),
             Accepts::DatabaseUrl => "postgres://other/x".to_owned(),
@@ -100,6 +106,8 @@ fn refusals_name_the_value_its_place_and_what_is_wanted() {
         (refusal("listen = 'x:1'", &[], &[]), vec!["unknown settings: listen", "`listen` stands under [server]"]),
         (refusal("[server]\nlisten = true", &[], &[]), vec!["server.listen must be a text or a whole number"]),
         (refusal("", &[("INDELIBLE_OBJECTS_URL", "gs://x")], &[]), vec!["INDELIBLE_OBJECTS_URL", "`gs://x`", "s3://BUCKET"]),
+        (refusal("[server]\nwidget_origins = 'https://a.test/path'", &[], &[]), vec!["server.widget_origins", "`https://a.test/path`", "http://localhost:3000"]),
+        (refusal("[server]\ntrusted_proxies = '10.0.0.0/40'", &[], &[]), vec!["server.trusted_proxies", "`10.0.0.0/40`", "10.0.0.0/8"]),
         (refusal("[server", &[], &[]), vec!["indelible.toml is not TOML"]),
     ] {
         for want in wants {
@@ -164,7 +172,11 @@ fn table(section: &str) -> String {
     for s in SETTINGS.iter().filter(|s| s.section == section) {
         let accepts = match s.accepts {
             Accepts::Address => "`HOST:PORT`".to_owned(),
-            Accepts::Path => "a path".to_owned(),
+            Accepts::Path | Accepts::MaybePath => "a path".to_owned(),
+            Accepts::Networks => "addresses, networks".to_owned(),
+            Accepts::Origins => "origins, or `*`".to_owned(),
+            Accepts::Password => "12 to 1024 bytes".to_owned(),
+            Accepts::PublicUrl => "`https://...`".to_owned(),
             Accepts::Secret => "`lp_sk_...`".to_owned(),
             Accepts::Text | Accepts::Optional => "a text".to_owned(),
             Accepts::DatabaseUrl => "`postgres://...`".to_owned(),

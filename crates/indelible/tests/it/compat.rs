@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::http::{Answer, send};
 use crate::pattern::{Mode, json_problems, text_matches};
 use crate::root;
-use crate::server::{KEY, Server};
+use crate::server::{KEY, OWNER, Server};
 
 /// A file.
 #[derive(Deserialize)]
@@ -186,7 +186,7 @@ fn run(path: &Path) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|e| e.to_string())?;
     let scenario: Scenario = serde_json::from_str(&text).map_err(|e| format!("not a scenario: {e}"))?;
     let server = Server::start();
-    let mut captured = Captured::from([("key".to_owned(), KEY.to_owned())]);
+    let mut captured = Captured::from([("key", KEY), ("owner", OWNER.0), ("password", OWNER.1)].map(|(name, value)| (name.to_owned(), value.to_owned())));
     for (i, step) in scenario.steps.iter().enumerate() {
         let request = &step.request;
         let answer = ask(&server.address, request, &captured)?;
@@ -228,13 +228,23 @@ fn aitronos() {
 }
 
 #[test]
+fn loyaltydog() {
+    run_all("loyaltydog");
+}
+
+#[test]
+fn voucherify() {
+    run_all("voucherify");
+}
+
+#[test]
 fn native() {
     run_all("native");
 }
 
 #[test]
 fn scenarios_are_well_formed_and_numbered() {
-    for dialect in ["logproof", "aitronos", "native"] {
+    for dialect in ["logproof", "aitronos", "loyaltydog", "voucherify", "native"] {
         for (i, file) in scenarios(dialect).iter().enumerate() {
             let name = file.file_name().and_then(|n| n.to_str()).expect("a name");
             assert!(name.starts_with(&format!("{:04}-", i + 1)) && name.ends_with(".json"), "{dialect}/{name}: expected number {:04}", i + 1);

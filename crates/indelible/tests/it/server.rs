@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The API key of every server under test.
 pub(crate) const KEY: &str = "lp_sk_compat0123456789abcdefghijklmnopqrstuv";
+/// The owner of every server under test: e-mail address and password.
+pub(crate) const OWNER: (&str, &str) = ("owner@localhost", "compat-owner-password");
 
 /// A running server.
 pub(crate) struct Server {
@@ -31,7 +33,7 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("INDELIBLE_")) {
             command.env_remove(name);
         }
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path().join("data")).env("INDELIBLE_BOOTSTRAP_KEY", KEY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path().join("data")).env("INDELIBLE_BOOTSTRAP_KEY", KEY).env("INDELIBLE_OWNER_PASSWORD", OWNER.1);
         let database = cluster().then(|| Database::create(data.path(), &mut command));
         let mut child = command.current_dir(data.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary");
         let (said, heard) = mpsc::sync_channel(1);

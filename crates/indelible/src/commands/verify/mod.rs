@@ -71,7 +71,12 @@ pub(crate) async fn store(verify: &Verify, service: &Service) -> Result<ExitCode
             (Some(first), Some(last)) => format!(", {first} to {last}"),
             _ => String::new(),
         };
-        out::line(format_args!("valid    {log}: {} rows{range}", out::grouped(found.events_checked)))?;
+        let gone = match found.events_expired {
+            0 => String::new(),
+            n => format!("; retention took {} more, whose hashes carry the chain on", out::grouped(n)),
+        };
+        let from = found.verified_from.filter(|_| found.events_expired > 0).map_or_else(String::new, |first| format!(" from position {}", out::grouped(first)));
+        out::line(format_args!("valid    {log}: {} rows{from}{range}{gone}", out::grouped(found.events_checked)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
