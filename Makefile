@@ -69,6 +69,7 @@ openapi: ## Write docs/openapi.json anew from the server
 bench: ## Load and measure beside the floor and the peers; writes docs/benchmarks.md (ARGS="--events ...")
 	$(CARGO) build --locked --release -p indelible
 	INDELIBLE_BIN="$(TARGET)/release/indelible" python3 bench/run.py $(ARGS)
+	INDELIBLE_BIN="$(TARGET)/release/indelible" python3 bench/api_log.py
 
 .PHONY: bench-cluster
 bench-cluster: ## Measure 1, 2 and 3 nodes over PostgreSQL and S3; writes docs/operations/sizing.md (ARGS="--quick ...")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the programs that `make test` calls, where they are missing: Debian's packages, as root. Elsewhere it only says what is missing.
-# What comes from PyPI goes into an environment of its own in the user's cache folder (tests/e2e/servers.py).
+# What comes from PyPI goes into environments of its own in the user's cache folder (tests/e2e/servers.py, tests/e2e/clients.py), what comes from npm into a folder there (tests/e2e/openid.py).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # program:package
-needed=(python3:python3 curl:curl zstd:zstd strace:strace git:git psql:postgresql-client)
+needed=(python3:python3 curl:curl zstd:zstd strace:strace git:git psql:postgresql-client node:nodejs npm:npm)
 
 missing=()
 for pair in "${needed[@]}"; do
@@ -30,3 +30,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 python3 tests/e2e/servers.py
+python3 tests/e2e/clients.py
+python3 tests/e2e/openid.py

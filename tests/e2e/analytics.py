@@ -18,7 +18,8 @@ FILTERS = [
     ({"actor_id": "nobody"}, "actor_id = 'nobody'"),
 ]
 # Small segments that are compacted at once, and superseded files that stay for the length of the test.
-SETTINGS = {"INDELIBLE_SEAL_BYTES": "50000", "INDELIBLE_SEGMENT_BYTES": "1500000", "INDELIBLE_TASK_INTERVAL_MS": "50", "INDELIBLE_ORPHAN_GRACE": "1h", "INDELIBLE_TASK_LEASE": "2"}
+SETTINGS = {"INDELIBLE_SEAL_BYTES": "50000", "INDELIBLE_SEGMENT_BYTES": "1500000", "INDELIBLE_TASK_INTERVAL_MS": "50", "INDELIBLE_ORPHAN_GRACE": "1h", "INDELIBLE_TASK_LEASE": "2",
+            "INDELIBLE_RETENTION_DELAY": "0"}
 ACTIONS = ["user.login", "user.logout", "doc.deleted", "doc.read", "users.list"]
 
 
@@ -72,10 +73,10 @@ def expired(env):
 
 
 def make_old(store, segments):
-    """Lets the first segments be three days older than they are: retention counts from when an event was received, and no test waits for that."""
+    """Lets the first segments of the log events be three days older than they are: retention counts from when an event was received, and no test waits for that."""
     days = 3 * 86_400 * 1_000_000
     statement = (f"UPDATE segments SET max_received = max_received - {days}, max_occurred = max_received - {days} "
-                 f"WHERE id IN (SELECT id FROM segments ORDER BY first LIMIT {segments})")
+                 f"WHERE id IN (SELECT id FROM segments WHERE kind = 0 ORDER BY first LIMIT {segments})")
     if hasattr(store, "query"):
         store.query(statement)
     else:

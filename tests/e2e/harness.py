@@ -89,10 +89,10 @@ def embedded_only(why):
     return unittest.skipIf(CLUSTER, f"embedded store only: {why}")
 
 
-def run_cli(*args, data_dir=None, env=None, timeout=120):
+def run_cli(*args, data_dir=None, env=None, timeout=120, input=None):
     """Runs a command of the CLI and returns the finished process with its output as text."""
     command = [binary(), *map(str, args)] + (["--data-dir", str(data_dir)] if data_dir else [])
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout * SLOW, env=clean_env(store_env(data_dir, env)))
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout * SLOW, input=input, env=clean_env(store_env(data_dir, env)))
 
 
 class Answer:

@@ -1,0 +1,411 @@
+"""The tenant matrix: every route of the OpenAPI document x every credential x own, foreign and missing ids.
+
+A route without an entry in ROUTES fails, so that nobody adds one without saying what it may show to whom. What is checked of each answer:
+its status is the one that the credential's scopes, role and organizations ask for; it holds no mark of an event that the credential must
+not see; and for a foreign id it is, byte for byte, the answer for a missing one.
+"""
+
+import itertools
+import json
+import re
+import shutil
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from harness import NDJSON, Client, Server, run_cli
+
+PASSWORD = "correct horse battery staple"
+WIDE = {"INDELIBLE_LOGIN_PER_MINUTE": "100000"}
+FORM = "application/x-www-form-urlencoded"
+ALL = {"events:read", "events:write", "verify", "export", "keys:manage", "logs:read", "members:manage", "project:manage", "timeline"}
+READ = {"events:read", "timeline"}
+ROLES = {
+    "owner": ALL,
+    "admin": ALL,
+    "member": READ | {"events:write", "verify", "export", "logs:read"},
+    "auditor": READ | {"verify", "export", "logs:read"},
+    "MERCHANT_ADMIN": READ | {"export"},
+    "MERCHANT_STAFF": READ,
+}
+# What differs between two answers for reasons other than what they are about.
+VOLATILE = [
+    (re.compile(rb"\b(?:evt|key|mem|prj|tok|hold|aentry)_[0-9a-f]{32}\b"), b"ID"),
+    (re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), b"UUID"),
+    (re.compile(rb"\b[vw]-[0-9a-f]{18}\b"), b"VREQUEST"),
+    (re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), b"TIME"),
+]
+
+
+def masked(answer):
+    """Status, media type and body, without what differs from call to call."""
+    if answer.headers.get("content-type") == "application/pdf":
+        # Compressed, and it names the time and the organization asked for; how many rows it has is in a header.
+        return answer.status, "application/pdf", answer.headers.get("x-total-count")
+    body = answer.body
+    for pattern, name in VOLATILE:
+        body = pattern.sub(name, body)
+    return answer.status, answer.headers.get("content-type"), body
+
+
+class Who:
+    """A credential: what it sends, what it may do, and which of its project's organizations it sees (None: all)."""
+
+    def __init__(self, name, headers, scopes, organizations=None, live=True):
+        self.name, self.headers, self.scopes, self.organizations, self.live = name, headers, set(scopes), organizations, live
+
+    def __repr__(self):
+        return self.name
+
+
+class Tenant:
+    """A project, with events of two organizations and of none, and everything else that can be named by an id."""
+
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+        made = run_server_cli(server, "project", "create", name)
+        self.id = re.search(r"prj_[0-9a-f]{32}", made)[0]
+        made = run_server_cli(server, "key", "create", "--project", name, "--name", f"root of {name}")
+        self.key = re.search(r"lp_sk_\w+", made)[0]
+        self.client = Client(server.url, key=self.key)
+        self.mark = f"MARK{name.upper()}"
+        events = [self.event(i, o) for i, o in enumerate(["a", "b", None] * 20)]
+        foreign = {"action": "thing.made", "actor": {"id": f"only-in-{name}"}, "target": {"type": "assistant", "id": f"t-only-in-{name}"}, "metadata": {"mark": self.mark}}
+        stored = self.client.bulk([*events, foreign, {**foreign, "organization": {"id": "b"}}])
+        assert stored.status == 201, stored
+        lines = self.data(self.client.get("/v1/events", per_page=100))
+        self.events = {o: next(e["id"] for e in lines if (e.get("organization") or {}).get("id") == o) for o in ("a", "b", None)}
+        first = self.client.get("/v1/events", per_page=5).json()
+        self.cursor = first["meta"]["next_cursor"]
+        self.log = self.api_log()
+
+    def event(self, i, organization):
+        """An event that says whose it is in several places."""
+        mark = f"{self.mark}{(organization or 'none').upper()}"
+        event = {"action": f"thing.{['made', 'changed'][i % 2]}", "actor": {"id": f"u{i % 7}", "type": "user", "meta": {"name": f"{mark} actor"}}}
+        event |= {"target": {"type": "assistant", "id": f"t{i % 3}", "meta": {"name": mark}}, "metadata": {"mark": mark, "department_id": "d"}}
+        event |= {"diff": {"before": {"x": mark}, "after": {"x": "y"}}, "subject": {"id": "s", "name": mark}}
+        return event | ({"organization": {"id": organization, "name": mark}} if organization else {})
+
+    def data(self, answer):
+        assert answer.status in (200, 201), answer
+        return answer.json()["data"]
+
+    def api_log(self):
+        """The id of an entry of the API log."""
+        for _ in range(100):
+            found = self.data(self.client.get("/v1/logs"))
+            if found:
+                return found[0]["id"]
+            time.sleep(0.1)
+        raise AssertionError("nothing came into the API log")
+
+    def new_key(self, **more):
+        """(id, secret) of a new key."""
+        made = self.data(self.client.post("/v1/api-keys", {"name": "k", **more}))
+        return made["id"], made["key"], made
+
+    def new_member(self, role="auditor", organizations=None):
+        mail = f"{role.lower()}-{time.monotonic_ns()}@{self.name}.test"
+        if role == "owner":
+            # No key makes owners.
+            done = run_cli("member", "add", "--project", self.name, "--role", role, "--password-stdin", mail, data_dir=self.server.data_dir, input=PASSWORD)
+            assert done.returncode == 0, done.stderr
+            return None, mail
+        body = {"email": mail, "name": f"{self.mark} person", "role": role, "password": PASSWORD}
+        body |= {"organizations": organizations} if organizations else {}
+        return self.data(self.client.post("/v1/members", body))["id"], mail
+
+    def new_hold(self):
+        return self.data(self.client.post("/v1/holds", {"case": f"{self.mark} case", "reason": "r", "events": [self.events["a"]]}))["id"]
+
+    def login(self, mail):
+        with Client(self.server.url, key=None) as client:
+            made = client.post("/v1/auth/login", {"email": mail, "password": PASSWORD, "project": self.name})
+        return self.data(made)["token"]
+
+    def people(self):
+        """Every kind of credential of this project."""
+        bearer = lambda secret: {"Authorization": f"Bearer {secret}"}
+        yield Who("key", bearer(self.key), ALL)
+        for scope in sorted(ALL - {"timeline"}):
+            implied = {"timeline"} if scope == "events:read" else set()
+            yield Who(f"key with {scope}", bearer(self.new_key(scopes=[scope])[1]), {scope} | implied)
+        for face, header in (("aitronos", "X-API-Key"), ("loyaltydog", None), ("loyaltydog-test", None)):
+            secret = self.new_key(face=face)[1]
+            yield Who(f"{face} key", {header: secret} if header else bearer(secret), ALL)
+        key, secret, _ = self.new_key(face="voucherify")
+        hexes = key.removeprefix("key_")
+        pair = {"X-App-Id": "-".join([hexes[:8], hexes[8:12], hexes[12:16], hexes[16:20], hexes[20:]]), "X-App-Token": secret}
+        yield Who("voucherify pair", pair, ALL)
+        with Client(self.server.url, key=None) as client:
+            made = client.post("/v1/oauth/token", b"grant_type=client_credentials&scope=api", {"Content-Type": FORM, **pair})
+        assert made.status == 200, made
+        yield Who("oauth token", bearer(made.json()["access_token"]), ALL)
+        yield Who("widget token", bearer(self.new_key(face="widget")[1]), {"timeline"})
+        yield Who("key bound to a", bearer(self.new_key(organizations=["a"])[1]), ALL, {"a"})
+        yield Who("key bound to c, which has no events", bearer(self.new_key(organizations=["c"])[1]), ALL, {"c"})
+        yield Who("widget bound to a", bearer(self.new_key(face="widget", organizations=["a"])[1]), {"timeline"}, {"a"})
+        for role, scopes in ROLES.items():
+            bound = ["a"] if role.startswith("MERCHANT") else None
+            yield Who(role, bearer(self.login(self.new_member(role, bound)[1])), scopes, bound and {"a"})
+        yield Who("auditor bound to a", bearer(self.login(self.new_member("auditor", ["a"])[1])), ROLES["auditor"], {"a"})
+        key, secret, _ = self.new_key()
+        assert self.client.request("DELETE", f"/v1/api-keys/{key}").status == 204
+        yield Who("revoked key", bearer(secret), [], live=False)
+
+
+def run_server_cli(server, *args):
+    done = run_cli(*args, data_dir=server.data_dir, env=server.env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Route:
+    """How a route is called, and what is special about it.
+
+    ids: a function of the matrix and the caller that gives (own, foreign, missing) for what stands in braces in the path; its own one is made anew
+    for each call, so that it may be deleted. query, body, form: what is sent, or functions of the caller. whole: about the whole project, and refused to
+    credentials that are bound to organizations. public: needs no credential. any: any credential will do but a widget's. gives: scopes that
+    the call hands on, and that the caller must have. among: what a route answers whose rules are not scopes,
+    tested elsewhere; here only what it shows counts.
+    """
+
+    def __init__(self, ids=None, query="", body=None, form=None, whole=False, public=False, any=False, among=None, headers=None, gives=frozenset()):
+        self.ids, self.query, self.body, self.form, self.whole, self.public, self.any, self.among = ids, query, body, form, whole, public, any, among
+        self.headers, self.gives = headers or {}, gives
+
+
+def one_event(who):
+    return {"action": "matrix.wrote", **({"organization": {"id": min(who.organizations)}} if who.organizations else {})}
+
+
+def bound_to(who):
+    """What a new key or member of this caller must be bound to."""
+    return {"organizations": sorted(who.organizations)} if who.organizations else {}
+
+
+def event(matrix, who):
+    if who.organizations == {"a"}:
+        return matrix.own.events["a"], matrix.own.events["b"], "evt_" + "0" * 32
+    return (None if who.organizations else matrix.own.events[None]), matrix.other.events["a"], "evt_" + "0" * 32
+
+
+def log_entry(matrix, who):
+    # What the API log holds is of no organization here, and so nothing to those who are bound to one.
+    return (None if who.organizations else matrix.own.log), matrix.own.log if who.organizations else matrix.other.log, "evt_" + "0" * 32
+
+
+def organization(matrix, who):
+    own = min(who.organizations) if who.organizations else matrix.own.id
+    return own, "b" if who.organizations else matrix.other.id, "nowhere" if who.organizations else "prj_" + "0" * 32
+
+
+def assistant(matrix, who):
+    """Something that events of this project, or of another, are about."""
+    own = "t0" if who.organizations is None or who.organizations == {"a"} else None
+    return own, "t-only-in-other", "t-nowhere"
+
+
+def user(matrix, who):
+    """Somebody in the organization of the path."""
+    own = "u0" if who.organizations is None or who.organizations == {"a"} else None
+    return own, "only-in-other", "nowhere"
+
+
+def key(matrix, who):
+    foreign = matrix.own.new_key()[0] if who.organizations else matrix.other.new_key()[0]
+    return matrix.own.new_key(scopes=["events:read"], **bound_to(who))[0], foreign, "key_" + "0" * 32
+
+
+def member(matrix, who):
+    foreign = matrix.own.new_member()[0] if who.organizations else matrix.other.new_member()[0]
+    return matrix.own.new_member("auditor", sorted(who.organizations or []))[0], foreign, "mem_" + "0" * 32
+
+
+def hold(matrix, who):
+    return matrix.own.new_hold(), matrix.other.new_hold(), "hold_" + "0" * 32
+
+
+def new_member(who):
+    role = "MERCHANT_STAFF" if who.organizations else "auditor"
+    return {"email": f"m{time.monotonic_ns()}@own.test", "name": "n", "role": role, "password": PASSWORD, **bound_to(who)}
+
+
+ROUTES = {
+    "GET /healthz": Route(public=True),
+    "GET /readyz": Route(public=True),
+    "GET /.well-known/jwks.json": Route(public=True),
+    "GET /v1/auth/oidc": Route(public=True),
+    "GET /v1/auth/oidc/{name}/start": Route(lambda matrix, who: ("none", "none", "some"), among={404}),
+    "GET /v1/auth/oidc/{name}/callback": Route(lambda matrix, who: ("none", "none", "some"), among={404, 429}),
+    "POST /v1/auth/login": Route(body=lambda who: {"email": f"m{time.monotonic_ns()}@own.test", "password": PASSWORD}, among={401}),
+    "POST /v1/auth/logout": Route(among={204, 401, 403}),
+    "GET /v1/auth/me": Route(any=True),
+    "POST /v1/oauth/token": Route(form=b"grant_type=client_credentials&scope=events", among={200, 401, 403}),
+    "POST /v1/oauth/introspect": Route(form=b"access_token=made-up", among={200, 401, 403}),
+    "POST /v1/oauth/token/revoke": Route(form=b"access_token=made-up", among={404, 401, 403}),
+    "POST /v2/token": Route(form=lambda who: f"username=m{time.monotonic_ns()}%40own.test&password={PASSWORD}".replace(" ", "+").encode(), among={401}),
+    "GET /v2/token": Route(among={200, 401, 403}),
+    "POST /v2/giftcards/merchants/session": Route(body=lambda who: {"merchantId": "a"}, among={200, 401, 403, 404}),
+    "GET /v1/project": Route(any=True, whole=True),
+    "GET /v1/projects": Route(any=True),
+    "POST /v1/projects": Route(body=lambda who: {"name": f"p{time.monotonic_ns()}"}, among={401, 403}),
+    "PATCH /v1/projects/{id}": Route(lambda matrix, who: (matrix.own.id, matrix.other.id, "prj_" + "0" * 32), body=lambda who: {"name": "taken over"}, among={401, 403}),
+    "GET /v1/events": Route(query="per_page=100"),
+    "POST /v1/events": Route(body=one_event),
+    "POST /v1/events/batch": Route(body=lambda who: {"events": [one_event(who)]}),
+    "POST /v1/events/bulk": Route(body=lambda who: [one_event(who)]),
+    "GET /v1/events/export": Route(),
+    "GET /v1/events/{id}": Route(event),
+    "GET /v1/verify": Route(whole=True),
+    "GET /v1/widget/timeline": Route(query="limit=50"),
+    "GET /v1/organizations/{organization_id}/audit-log": Route(organization, query="limit=100"),
+    "GET /v1/organizations/{organization_id}/audit-log/export": Route(organization),
+    "GET /v1/organizations/{organization_id}/audit-log/export/pdf": Route(organization),
+    "POST /v1/organizations/{organization_id}/dashboard/change-logs": Route(organization, body=lambda who: {"take": 100}),
+    "POST /v1/organizations/{organization_id}/users/{user_id}/change-logs": Route(user, body=lambda who: {"take": 100}),
+    "GET /v1/assistants/{assistant_id}/history": Route(assistant),
+    "GET /v1/logs": Route(),
+    "GET /v1/logs/{id}": Route(log_entry),
+    "GET /v1/api-keys": Route(),
+    "POST /v1/api-keys": Route(body=lambda who: {"name": "n", "scopes": ["keys:manage"], **bound_to(who)}),
+    "PATCH /v1/api-keys/{id}": Route(key, body=lambda who: {"name": "renamed"}),
+    "DELETE /v1/api-keys/{id}": Route(key),
+    "GET /v1/members": Route(),
+    "POST /v1/members": Route(body=new_member, gives=READ),
+    "GET /v1/members/{id}": Route(member),
+    "PATCH /v1/members/{id}": Route(member, body=lambda who: {"name": "renamed"}, gives=ROLES["auditor"]),
+    "DELETE /v1/members/{id}": Route(member, gives=ROLES["auditor"]),
+    "POST /v1/members/{id}/logins": Route(member, body=lambda who: {"provider": "none", "subject": "s"}, among={401, 403, 404}),
+    "GET /v1/retention": Route(whole=True),
+    "PUT /v1/retention/{log}": Route(lambda matrix, who: ("activity", None, None), body=lambda who: {"days": 200}, whole=True),
+    "GET /v1/holds": Route(whole=True),
+    "POST /v1/holds": Route(body=lambda who: {"case": "c", "reason": "r", "filter": {"actor_id": "u1"}}, whole=True),
+    "GET /v1/holds/{id}": Route(hold, whole=True),
+    "POST /v1/holds/{id}/release": Route(hold, body=lambda who: {"reason": "r"}, whole=True),
+}
+
+
+class Matrix(unittest.TestCase):
+    """The whole matrix on one server with two projects."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="indelible-matrix-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.server = Server(cls.folder / "data", WIDE, log_dir=cls.folder)
+        cls.addClassCleanup(cls.server.stop)
+        cls.server.start()
+        with Client(cls.server.url, key=None) as client:
+            cls.document = client.get("/openapi.json").json()
+        cls.own, cls.other = Tenant(cls.server, "own"), Tenant(cls.server, "other")
+        cls.addClassCleanup(cls.own.client.conn.close)
+        cls.addClassCleanup(cls.other.client.conn.close)
+        cls.people = list(cls.own.people())
+
+    def operations(self):
+        """(method, path, scope) of everything that the document lists; what ends a session comes last."""
+        for path, item in sorted(self.document["paths"].items(), key=lambda item: item[0] == "/v1/auth/logout"):
+            for method, operation in item.items():
+                yield method.upper(), path, next((scope for way in operation.get("security") or [] for scopes in way.values() for scope in scopes), None)
+
+    def call(self, who, method, path, route, named=None):
+        """Calls a route as somebody."""
+        target = path.replace("{organization_id}/users", f"{organization(self, who)[0]}/users")
+        target = re.sub(r"\{[^}]*\}", named or "", target) + (f"?{route.query}" if route.query else "")
+        body = route.body(who) if callable(route.body) else route.body
+        headers = dict(route.headers)
+        if route.form is not None:
+            body, headers = route.form(who) if callable(route.form) else route.form, headers | {"Content-Type": FORM}
+        if path == "/v1/events/bulk":
+            body, headers = b"".join(json.dumps(e).encode() for e in body), headers | {"Content-Type": NDJSON}
+        with Client(self.server.url, key=None) as client:
+            return client.request(method, target, body, headers | who.headers)
+
+    def check_marks(self, who, answer, what):
+        """Nothing that the credential must not see is in an answer, whatever its status."""
+        hidden = [self.other.mark]
+        if who.organizations is not None:
+            hidden += [self.own.mark + o for o in {"A", "B", "NONE"} - {o.upper() for o in who.organizations}]
+        for mark in hidden:
+            self.assertNotIn(mark.encode(), answer.body, f"{what} as {who} shows {mark}")
+
+    def wanted(self, who, route, scope):
+        """The status that a call with own ids must have; None for success."""
+        if not who.live:
+            return 401
+        if route.any and who.scopes == {"timeline"}:
+            return 403
+        if (scope is not None and scope not in who.scopes) or not route.gives <= who.scopes:
+            return 403
+        return 403 if route.whole and who.organizations is not None else None
+
+    def test_every_route_has_an_entry(self):
+        listed = {f"{method} {path}" for method, path, _ in self.operations()}
+        self.assertEqual(listed - ROUTES.keys(), set(), "say in ROUTES who may see what of these")
+        self.assertEqual(ROUTES.keys() - listed, set(), "these are not routes any more")
+
+    def test_statuses_and_marks(self):
+        """Every route as everybody, on their own things."""
+        nobody = [Who("nobody", {}, [], live=False), Who("a made-up key", {"Authorization": "Bearer lp_sk_" + "0" * 64}, [], live=False)]
+        calls = 0
+        for (method, path, scope), who in itertools.product(self.operations(), self.people + nobody):
+            route, what = ROUTES[f"{method} {path}"], f"{method} {path}"
+            named = None
+            if route.ids:
+                named = route.ids(self, who)[0] if who.live and self.wanted(who, route, scope) is None else route.ids(self, nobody[0])[0]
+                if named is None:
+                    continue
+            answer = self.call(who, method, path, route, named)
+            calls += 1
+            self.check_marks(who, answer, what)
+            want = None if route.public else self.wanted(who, route, None if route.any else scope)
+            allowed = route.among or ({want} if want else range(200, 300))
+            with self.subTest(f"{what} as {who}"):
+                self.assertIn(answer.status, allowed, answer)
+        print(f"{calls} calls", end=" ", flush=True)
+
+    def test_foreign_is_missing(self):
+        """What is another project's, or another organization's, is answered as what is not there."""
+        pairs = 0
+        for (method, path, scope), who in itertools.product(self.operations(), self.people):
+            route = ROUTES[f"{method} {path}"]
+            if not route.ids or self.wanted(who, route, scope) is not None:
+                continue
+            _, foreign, missing = route.ids(self, who)
+            if foreign is None:
+                continue
+            foreign_answer, missing_answer = self.call(who, method, path, route, foreign), self.call(who, method, path, route, missing)
+            self.check_marks(who, foreign_answer, f"{method} {path} (foreign)")
+            with self.subTest(f"{method} {path} as {who}"):
+                self.assertEqual(masked(foreign_answer), masked(missing_answer))
+                self.assertLess(foreign_answer.status, 500)
+            pairs += 1
+        print(f"{pairs} pairs", end=" ", flush=True)
+
+    def test_cursors_of_others_lead_nowhere(self):
+        for who in self.people:
+            for path in ("/v1/events", "/v1/widget/timeline", "/v1/logs"):
+                answer = self.call(who, "GET", path, Route(query=f"cursor={self.other.cursor}"))
+                self.check_marks(who, answer, f"{path} with a foreign cursor")
+                self.assertIn(answer.status, (200, 401, 403, 422), f"{path} as {who}: {answer}")
+
+    def test_idempotency_keys_and_external_ids_are_ones_own(self):
+        seen = {}
+        for round_, who in itertools.product((1, 2), self.people):
+            if "events:write" not in who.scopes or not who.live:
+                continue
+            # Callers with the same sight share a key, as the nodes of one client do.
+            sight = tuple(sorted(who.organizations or ["*"]))
+            body = {**one_event(who), "external_id": "shared", "metadata": {"sight": sight}}
+            answer = self.call(who, "POST", "/v1/events", Route(body=body, headers={"Idempotency-Key": "shared"}))
+            self.assertIn(answer.status, (200, 201), f"{who}: {answer}")
+            told = seen.setdefault(sight, answer.json()["data"]["id"])
+            self.assertEqual(answer.json()["data"]["id"], told, f"{who} in round {round_}")
+        self.assertEqual(len(set(seen.values())), len(seen), "two sights were told of one event")
+
+
+if __name__ == "__main__":
+    unittest.main()
