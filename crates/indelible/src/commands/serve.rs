@@ -47,7 +47,8 @@ pub(crate) struct Serve {
 
 /// Runs the server until a signal comes, then lets it finish.
 pub(crate) fn run(serve: &Serve) -> Result<ExitCode, Failure> {
-    let settings = Settings::load(&serve.settings)?;
+    let mut settings = Settings::load(&serve.settings)?;
+    settings.service.oidc = settings.providers()?;
     log::start(&settings, "info")?;
     run_to_end(settings.service.workers, until_signal(serve, &settings))
 }

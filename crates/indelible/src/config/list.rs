@@ -99,7 +99,7 @@ settings! {
         "listen" Some("listen"), Accepts::Address, "127.0.0.1:8700", "Where the server listens. Port 0 takes a free one; the URL printed at the start names it.";
         "data_dir" Some("data-dir"), Accepts::Path, "./data", "The directory that holds everything that is not elsewhere by database_url and objects_url. It is made if it is missing.";
         "bootstrap_key" None, Accepts::Secret, "", "On a store without projects: make project `default` with this key (lp_sk_...), all scopes, instead of a random one.";
-        "owner_email" None, Accepts::Text, "owner@localhost", "On a store without projects: the e-mail address of the member who owns project `default` and operates the server.";
+        "owner_email" Some("owner-email"), Accepts::Text, "owner@localhost", "On a store without projects: the e-mail address of the member who owns project `default` and operates the server.";
         "owner_password" None, Accepts::Password, "", "On a store without projects: that member's password, 12 to 1024 bytes, instead of a random one.";
         "drain_time" Some("drain-time"), Accepts::Time(0, 30), "30s", "How long requests in flight may go on after SIGTERM or SIGINT.";
         "max_read_time" Some("max-read-time"), Accepts::Time(1, 30 * DAY), "24h", "How long one export or other read may take.";
@@ -111,7 +111,7 @@ settings! {
     "tokens" {
         "issuer" Some("issuer"), Accepts::Text, "indelible", "Who the server's own tokens say to be from. Changing it ends all sessions.";
         "token_lifetime" Some("token-lifetime"), Accepts::Time(60, DAY), "1h", "How long a session lives after a login.";
-        "oidc_file" Some("oidc-file"), Accepts::Optional, "", "A TOML file of OpenID providers whose people may log in or bring tokens: docs/operations/openid.md.";
+        "oidc_file" Some("oidc-file"), Accepts::MaybePath, "", "A TOML file of OpenID providers whose people may log in or bring tokens: docs/operations/openid.md.";
     }
     "log" {
         "log" Some("log"), Accepts::Text, "info", "What is logged to standard error: error, warn, info, debug, trace, or a filter such as info,indelible_http=debug. Commands other than serve start at warn.";

@@ -67,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) plans_file: Option<PathBuf>,
     /// The plan of projects that have none of their own.
     pub(crate) plan: String,
+    /// The file of OpenID providers, if one is given.
+    pub(crate) oidc_file: Option<PathBuf>,
     /// What the HTTP side needs to know.
     pub(crate) http: HttpConfig,
     /// What the service needs to know.
@@ -87,6 +89,14 @@ impl Settings {
         };
         let text = self.plans_file.as_deref().map(read_text).transpose().map_err(|e| refused(&e))?;
         Plans::new(text.as_deref(), &self.plan).map_err(|e| refused(&e.public()))
+    }
+
+    /// Reads the OpenID providers, and their secrets from the environment: for the server alone.
+    pub(crate) fn providers(&self) -> Result<Vec<OidcProvider>, Failure> {
+        let Some(file) = &self.oidc_file else { return Ok(Vec::new()) };
+        let refused = |e: &dyn fmt::Display| Failure::usage(format!("{}: {e}", file.display())).then("docs/operations/openid.md describes the file.");
+        let text = std::fs::read_to_string(file).map_err(|e| refused(&e))?;
+        OidcProvider::read_all(&text, |name| std::env::var(name).ok()).map_err(|e| refused(&e.public()))
     }
 
     /// Checks every value.
@@ -146,7 +156,7 @@ impl Settings {
             max_read_secs: get.number("max_read_time")?,
             issuer: get.text("issuer")?,
             token_lifetime_secs: get.number("token_lifetime")?,
-            oidc: providers(&get.text("oidc_file")?)?,
+            oidc: Vec::new(),
             workers,
         };
         get.at_most("event_bytes", service.limits.event_bytes, "bulk_bytes", service.limits.bulk_bytes)?;
@@ -165,6 +175,7 @@ impl Settings {
         let trusted_proxies = networks(&get.text("trusted_proxies")?).unwrap_or_default();
         let plans_file = Some(get.text("plans_file")?).filter(|f| !f.is_empty()).map(PathBuf::from);
         let plan = get.text("plan")?;
+        let oidc_file = Some(get.text("oidc_file")?).filter(|f| !f.is_empty()).map(PathBuf::from);
         let http = HttpConfig {
             public_url: get.text("public_url")?.trim_end_matches('/').to_owned(),
             aitronos_export_rows: get.number("aitronos_export_rows")?,
@@ -181,7 +192,7 @@ impl Settings {
                 body_bytes: get.size("api_log_body_bytes")?,
             },
         };
-        Ok(Self { listen: get.text("listen")?, data_dir, s3, bootstrap_key, owner_email, owner_password, drain, log, log_format, plans_file, plan, http, service })
+        Ok(Self { listen: get.text("listen")?, data_dir, s3, bootstrap_key, owner_email, owner_password, drain, log, log_format, plans_file, plan, oidc_file, http, service })
     }
 }
 
@@ -217,16 +228,6 @@ impl Reader<'_> {
         let (low, high) = (self.given(Self::setting(low)?), self.given(Self::setting(high)?));
         Err(Failure::usage(format!("{} is {}, more than {} at {}.", low.place, low.text, high.place, high.text)).then("Lower the first or raise the second."))
     }
-}
-
-/// The OpenID providers that a file names; none without a file.
-fn providers(file: &str) -> Result<Vec<OidcProvider>, Failure> {
-    if file.is_empty() {
-        return Ok(Vec::new());
-    }
-    let text = std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("oidc_file: {file} cannot be read: {e}.")))?;
-    OidcProvider::read_all(&text, |name| std::env::var(name).ok())
-        .map_err(|e| Failure::usage(format!("{file}: {}", e.public())).then("docs/operations/openid.md describes the file."))
 }
 
 fn refused(setting: &Setting, given: &Given, wanted: &str) -> Failure {

@@ -37,7 +37,7 @@ fn names_agree_and_are_unique() {
     assert_eq!(names.len(), SETTINGS.len());
     for setting in SETTINGS {
         assert!(setting.flag.is_none_or(|f| f == setting.name.replace('_', "-")), "{}", setting.name);
-        assert_eq!(setting.flag.is_none(), matches!(setting.accepts, Accepts::Secret | Accepts::DatabaseUrl), "{}", setting.name);
+        assert_eq!(setting.flag.is_none(), matches!(setting.accepts, Accepts::Secret | Accepts::Password | Accepts::DatabaseUrl), "{}", setting.name);
     }
 }
 
