@@ -14,6 +14,7 @@ import time
 import unittest
 from pathlib import Path
 
+import clients
 from harness import NDJSON, Client, Server, run_cli
 
 PASSWORD = "correct horse battery staple"
@@ -80,6 +81,10 @@ class Tenant:
         self.cursor = first["meta"]["next_cursor"]
         self.log = self.api_log()
 
+    def marked(self, organizations):
+        """The mark of something that is bound to organizations, or to none."""
+        return self.mark + ("".join(organizations) if organizations else "none").upper()
+
     def event(self, i, organization):
         """An event that says whose it is in several places."""
         mark = f"{self.mark}{(organization or 'none').upper()}"
@@ -103,7 +108,7 @@ class Tenant:
 
     def new_key(self, **more):
         """(id, secret) of a new key."""
-        made = self.data(self.client.post("/v1/api-keys", {"name": "k", **more}))
+        made = self.data(self.client.post("/v1/api-keys", {"name": f"{self.marked(more.get('organizations'))} key", **more}))
         return made["id"], made["key"], made
 
     def new_member(self, role="auditor", organizations=None):
@@ -113,7 +118,7 @@ class Tenant:
             done = run_cli("member", "add", "--project", self.name, "--role", role, "--password-stdin", mail, data_dir=self.server.data_dir, input=PASSWORD)
             assert done.returncode == 0, done.stderr
             return None, mail
-        body = {"email": mail, "name": f"{self.mark} person", "role": role, "password": PASSWORD}
+        body = {"email": mail, "name": f"{self.marked(organizations)} person", "role": role, "password": PASSWORD}
         body |= {"organizations": organizations} if organizations else {}
         return self.data(self.client.post("/v1/members", body))["id"], mail
 
@@ -154,6 +159,19 @@ class Tenant:
         key, secret, _ = self.new_key()
         assert self.client.request("DELETE", f"/v1/api-keys/{key}").status == 204
         yield Who("revoked key", bearer(secret), [], live=False)
+
+
+def pdf_text(body):
+    """What a reader of a PDF sees, as bytes."""
+    with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
+        file.write(body)
+        file.flush()
+        return clients.run(clients.python(), "pdf_text.py", file.name).encode()
+
+
+def readable(answer):
+    """An answer's body in which a mark can be found."""
+    return pdf_text(answer.body) if answer.headers.get("content-type") == "application/pdf" else answer.body
 
 
 def run_server_cli(server, *args):
@@ -233,6 +251,10 @@ def new_member(who):
     return {"email": f"m{time.monotonic_ns()}@own.test", "name": "n", "role": role, "password": PASSWORD, **bound_to(who)}
 
 
+# Routes that show events.
+AUDIT_LOG = "/v1/organizations/{organization_id}/audit-log"
+SHOWN = {"/v1/events/export", "/v1/widget/timeline", AUDIT_LOG, AUDIT_LOG + "/export", AUDIT_LOG + "/export/pdf"}
+FORMATS = itertools.cycle(["json", "csv", "ndjson"])
 ROUTES = {
     "GET /healthz": Route(public=True),
     "GET /readyz": Route(public=True),
@@ -257,7 +279,7 @@ ROUTES = {
     "POST /v1/events": Route(body=one_event),
     "POST /v1/events/batch": Route(body=lambda who: {"events": [one_event(who)]}),
     "POST /v1/events/bulk": Route(body=lambda who: [one_event(who)]),
-    "GET /v1/events/export": Route(),
+    "GET /v1/events/export": Route(query=lambda who: f"format={next(FORMATS)}"),
     "GET /v1/events/{id}": Route(event),
     "GET /v1/verify": Route(whole=True),
     "GET /v1/widget/timeline": Route(query="limit=50"),
@@ -313,8 +335,9 @@ class Matrix(unittest.TestCase):
 
     def call(self, who, method, path, route, named=None):
         """Calls a route as somebody."""
+        query = route.query(who) if callable(route.query) else route.query
         target = path.replace("{organization_id}/users", f"{organization(self, who)[0]}/users")
-        target = re.sub(r"\{[^}]*\}", named or "", target) + (f"?{route.query}" if route.query else "")
+        target = re.sub(r"\{[^}]*\}", named or "", target) + (f"?{query}" if query else "")
         body = route.body(who) if callable(route.body) else route.body
         headers = dict(route.headers)
         if route.form is not None:
@@ -326,11 +349,12 @@ class Matrix(unittest.TestCase):
 
     def check_marks(self, who, answer, what):
         """Nothing that the credential must not see is in an answer, whatever its status."""
+        body = readable(answer)
         hidden = [self.other.mark]
         if who.organizations is not None:
             hidden += [self.own.mark + o for o in {"A", "B", "NONE"} - {o.upper() for o in who.organizations}]
         for mark in hidden:
-            self.assertNotIn(mark.encode(), answer.body, f"{what} as {who} shows {mark}")
+            self.assertNotIn(mark.encode(), body, f"{what} as {who} shows {mark}")
 
     def wanted(self, who, route, scope):
         """The status that a call with own ids must have; None for success."""
@@ -365,6 +389,9 @@ class Matrix(unittest.TestCase):
             allowed = route.among or ({want} if want else range(200, 300))
             with self.subTest(f"{what} as {who}"):
                 self.assertIn(answer.status, allowed, answer)
+                if path in SHOWN and answer.status == 200 and (who.organizations is None or "a" in who.organizations):
+                    # What is looked for is there to be found.
+                    self.assertIn(f"{self.own.mark}A".encode(), readable(answer))
         print(f"{calls} calls", end=" ", flush=True)
 
     def test_foreign_is_missing(self):
