@@ -64,7 +64,8 @@ cases! {
     tasks: a_task_is_enqueued_once a_compaction_asked_for_while_it_runs_runs_again leases_are_exclusive_and_expire enqueueing_wakes;
     projects: projects_have_unique_names keys_belong_to_their_project projects_get_other_names_and_plans the_last_use_of_a_key_is_the_latest
         who_changes_a_projects_people_waits_for_the_other;
-    members: a_person_has_one_address members_belong_to_their_projects who_is_in_no_project_can_be_forgotten an_identity_is_one_person;
+    members: a_person_has_one_address passwords_and_operators_are_of_one_project members_belong_to_their_projects who_is_in_no_project_can_be_forgotten
+        an_identity_is_one_person;
     tokens: a_token_is_found_with_its_holder what_was_made_from_a_token_goes_with_it a_persons_tokens_are_revoked_together tokens_that_ended_are_forgotten;
     holds: holds_are_listed_for_ever a_restored_hold_is_as_it_was what_a_hold_keeps_is_looked_at_again_when_it_is_released;
     retention: a_project_begins_with_a_retention_of_each_log what_is_announced_is_listed_when_its_time_has_come segments_expire_when_all_of_them_is_old

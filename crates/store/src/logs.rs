@@ -27,7 +27,7 @@ pub struct LogHead {
     pub hot_bytes: u64,
     /// The month of the last event, as months since the year 0.
     pub month: u64,
-    /// The position before that month's first event.
+    /// How much of the position does not count in that month: the events before it, and the server's own of it.
     pub month_base: u64,
 }
 

@@ -12,10 +12,6 @@ pub struct MemberRow {
     pub id: MemberId,
     /// The e-mail address, unique.
     pub email: String,
-    /// The password's hash, with its parameters; `None` for those who come by an OpenID provider only.
-    pub password_hash: Option<String>,
-    /// Whether the server itself is theirs to manage.
-    pub operator: bool,
     /// When the row was made.
     pub created_at: Timestamp,
 }
@@ -33,8 +29,10 @@ pub struct Membership {
     pub member: MemberId,
     /// Their e-mail address.
     pub email: String,
-    /// As in [`MemberRow`].
+    /// Whether the server itself is theirs to manage when they come in here.
     pub operator: bool,
+    /// The hash of the password that opens this project, with its parameters; `None` for those who come by an OpenID provider only.
+    pub password_hash: Option<String>,
     /// A name for people.
     pub name: String,
     /// The role.
@@ -56,15 +54,19 @@ pub struct Identity {
     pub subject: String,
     /// Who they are here.
     pub member: MemberId,
+    /// Claims that were issued before this second change nothing any more.
+    pub claims_at: i64,
 }
 
 /// What [`membership`] reads, of a project `p`, a member `m` and the membership `s`.
 macro_rules! membership_columns {
     () => {
-        "p.id, p.name, p.plan, m.id, m.email, m.operator, s.name, s.role, s.organizations, s.active, s.created_at"
+        "p.id, p.name, p.plan, m.id, m.email, s.operator, s.password_hash, s.name, s.role, s.organizations, s.active, s.created_at"
     };
 }
 pub(crate) use membership_columns;
+/// How many these are.
+pub(crate) const MEMBERSHIP_COLUMNS: usize = 12;
 
 macro_rules! memberships_where {
     ($what:literal) => {
@@ -74,13 +76,13 @@ macro_rules! memberships_where {
 
 macro_rules! members {
     ($what:literal) => {
-        concat!("SELECT id, email, password_hash, operator, created_at FROM members ", $what)
+        concat!("SELECT id, email, created_at FROM members ", $what)
     };
 }
 
-const CREATE: &str = "INSERT INTO members (id, email, password_hash, operator, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (email) DO NOTHING";
-const JOIN: &str = "INSERT INTO memberships (project, member, name, role, organizations, active, created_at) \
-    SELECT no, $2, $3, $4, $5, $6, $7 FROM projects WHERE id = $1 ON CONFLICT (project, member) DO NOTHING";
+const CREATE: &str = "INSERT INTO members (id, email, created_at) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING";
+const JOIN: &str = "INSERT INTO memberships (project, member, name, role, organizations, active, operator, password_hash, created_at) \
+    SELECT no, $2, $3, $4, $5, $6, $7, $8, $9 FROM projects WHERE id = $1 ON CONFLICT (project, member) DO NOTHING";
 const CHANGE: &str = "UPDATE memberships SET name = $3, role = $4, organizations = $5, active = $6 WHERE member = $2 AND project = (SELECT no FROM projects WHERE id = $1)";
 
 /// Reads the columns from `at` on.
@@ -92,20 +94,21 @@ pub(crate) fn membership(row: &Row, at: usize) -> Result<Membership> {
         member: MemberId(row.fixed(at + 3)?),
         email: row.get(at + 4)?,
         operator: row.count(at + 5)? != 0,
-        name: row.get(at + 6)?,
-        role: row.get(at + 7)?,
-        organizations: row.get(at + 8)?,
-        active: row.count(at + 9)? != 0,
-        created_at: Timestamp::clamped(row.get(at + 10)?),
+        password_hash: row.get(at + 6)?,
+        name: row.get(at + 7)?,
+        role: row.get(at + 8)?,
+        organizations: row.get(at + 9)?,
+        active: row.count(at + 10)? != 0,
+        created_at: Timestamp::clamped(row.get(at + 11)?),
     })
 }
 
 fn member(row: &Row) -> Result<MemberRow> {
-    Ok(MemberRow { id: MemberId(row.fixed(0)?), email: row.get(1)?, password_hash: row.get(2)?, operator: row.count(3)? != 0, created_at: Timestamp::clamped(row.get(4)?) })
+    Ok(MemberRow { id: MemberId(row.fixed(0)?), email: row.get(1)?, created_at: Timestamp::clamped(row.get(2)?) })
 }
 
 fn identity(row: &Row) -> Result<Identity> {
-    Ok(Identity { issuer: row.get(0)?, subject: row.get(1)?, member: MemberId(row.fixed(2)?) })
+    Ok(Identity { issuer: row.get(0)?, subject: row.get(1)?, member: MemberId(row.fixed(2)?), claims_at: row.get(3)? })
 }
 
 impl ReadTx {
@@ -135,13 +138,13 @@ impl ReadTx {
         rows.iter().map(|r| membership(r, 0)).collect()
     }
     /// Who somebody of an OpenID provider is here.
-    pub async fn identity_find(&mut self, issuer: &str, subject: &str) -> Result<Option<MemberId>> {
-        let row = self.conn.optional("SELECT member FROM identities WHERE issuer = $1 AND subject = $2", args![issuer, subject]).await?;
-        row.map(|r| Ok(MemberId(r.fixed(0)?))).transpose()
+    pub async fn identity_find(&mut self, issuer: &str, subject: &str) -> Result<Option<Identity>> {
+        let text = "SELECT issuer, subject, member, claims_at FROM identities WHERE issuer = $1 AND subject = $2";
+        self.conn.optional(text, args![issuer, subject]).await?.as_ref().map(identity).transpose()
     }
     /// Who a person is elsewhere.
     pub async fn identity_list(&mut self, member: MemberId) -> Result<Vec<Identity>> {
-        let text = "SELECT issuer, subject, member FROM identities WHERE member = $1 ORDER BY issuer, subject";
+        let text = "SELECT issuer, subject, member, claims_at FROM identities WHERE member = $1 ORDER BY issuer, subject";
         self.conn.all(text, args![&member.0]).await?.iter().map(identity).collect()
     }
 }
@@ -149,16 +152,17 @@ impl ReadTx {
 impl WriteTx {
     /// Stores a person; false if the e-mail address is taken.
     pub async fn member_create(&mut self, member: &MemberRow) -> Result<bool> {
-        let values = args![&member.id.0, &member.email, member.password_hash.as_deref(), i64::from(member.operator), member.created_at.micros()];
-        Ok(self.conn.run(CREATE, values).await? == 1)
+        Ok(self.conn.run(CREATE, args![&member.id.0, &member.email, member.created_at.micros()]).await? == 1)
     }
-    /// Sets a password's hash; false if there is no such person.
-    pub async fn member_password(&mut self, member: MemberId, hash: &str) -> Result<bool> {
-        Ok(self.conn.run("UPDATE members SET password_hash = $2 WHERE id = $1", args![&member.0, hash]).await? == 1)
+    /// Sets the hash of the password that opens a project; false if they are no member.
+    pub async fn member_password(&mut self, project: ProjectId, member: MemberId, hash: &str) -> Result<bool> {
+        let text = "UPDATE memberships SET password_hash = $3 WHERE member = $2 AND project = (SELECT no FROM projects WHERE id = $1)";
+        Ok(self.conn.run(text, args![&project.0, &member.0, hash]).await? == 1)
     }
-    /// Sets whether the server is theirs to manage; false if there is no such person.
-    pub async fn member_operator(&mut self, member: MemberId, operator: bool) -> Result<bool> {
-        Ok(self.conn.run("UPDATE members SET operator = $2 WHERE id = $1", args![&member.0, i64::from(operator)]).await? == 1)
+    /// Sets whether the server is theirs to manage when they come in here; false if they are no member.
+    pub async fn member_operator(&mut self, project: ProjectId, member: MemberId, operator: bool) -> Result<bool> {
+        let text = "UPDATE memberships SET operator = $3 WHERE member = $2 AND project = (SELECT no FROM projects WHERE id = $1)";
+        Ok(self.conn.run(text, args![&project.0, &member.0, i64::from(operator)]).await? == 1)
     }
     /// Forgets a person who is in no project, and who they are elsewhere; false if they are in one.
     pub async fn member_forget(&mut self, member: MemberId) -> Result<bool> {
@@ -170,7 +174,17 @@ impl WriteTx {
     }
     /// Makes a person a member of a project; false if they are one.
     pub async fn membership_create(&mut self, new: &Membership) -> Result<bool> {
-        let values = args![&new.project.0, &new.member.0, &new.name, &new.role, new.organizations.as_deref(), i64::from(new.active), new.created_at.micros()];
+        let values = args![
+            &new.project.0,
+            &new.member.0,
+            &new.name,
+            &new.role,
+            new.organizations.as_deref(),
+            i64::from(new.active),
+            i64::from(new.operator),
+            new.password_hash.as_deref(),
+            new.created_at.micros(),
+        ];
         if self.conn.run(JOIN, values).await? == 1 {
             return Ok(true);
         }
@@ -189,7 +203,12 @@ impl WriteTx {
     }
     /// Notes who somebody of an OpenID provider is here; false if they are somebody already.
     pub async fn identity_put(&mut self, identity: &Identity) -> Result<bool> {
-        let text = "INSERT INTO identities (issuer, subject, member) VALUES ($1, $2, $3) ON CONFLICT (issuer, subject) DO NOTHING";
-        Ok(self.conn.run(text, args![&identity.issuer, &identity.subject, &identity.member.0]).await? == 1)
+        let text = "INSERT INTO identities (issuer, subject, member, claims_at) VALUES ($1, $2, $3, $4) ON CONFLICT (issuer, subject) DO NOTHING";
+        Ok(self.conn.run(text, args![&identity.issuer, &identity.subject, &identity.member.0, identity.claims_at]).await? == 1)
+    }
+    /// Notes of all that a person is elsewhere that claims of before `at` change nothing any more.
+    pub async fn identity_claimed(&mut self, member: MemberId, at: i64) -> Result<()> {
+        let text = "UPDATE identities SET claims_at = $2 WHERE member = $1 AND claims_at < $2";
+        self.conn.run(text, args![&member.0, at]).await.map(drop)
     }
 }

@@ -29,7 +29,8 @@ const ROWS: &str = "SELECT kind, days, since, next_days, next_at, holds FROM ret
 const DUE: &str = "SELECT p.id, r.kind FROM retention r JOIN projects p ON p.no = r.project WHERE r.next_at <= $1 ORDER BY r.next_at, r.project, r.kind LIMIT $2";
 const EXPIRABLE: &str = "SELECT p.id, r.kind FROM retention r JOIN projects p ON p.no = r.project WHERE r.days IS NOT NULL AND EXISTS (SELECT 1 FROM segments s \
     WHERE s.project = r.project AND s.kind = r.kind AND s.expired = 0 AND s.held IS NULL \
-    AND s.max_received < $1 - r.days * 86400000000 AND s.max_occurred < $1 - r.days * 86400000000) ORDER BY r.project, r.kind LIMIT $2";
+    AND s.max_received < $1 - r.days * 86400000000 \
+    AND (s.max_occurred < $1 - r.days * 86400000000 OR s.max_received < $1 - (r.days + 1) * 86400000000)) ORDER BY r.project, r.kind LIMIT $2";
 
 fn retention(row: &Row) -> Result<RetentionRow> {
     let next = row.get::<Option<i64>>(3)?.zip(row.get::<Option<i64>>(4)?);
@@ -55,8 +56,8 @@ impl ReadTx {
     pub async fn retention_due(&mut self, now: Timestamp, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
         logs(&self.conn.all(DUE, args![now.micros(), i64::from(most)]).await?)
     }
-    /// Up to `most` logs of any project with a live segment all of whose events were received, and occurred, longer ago than they are kept, and that no hold was
-    /// found to keep.
+    /// Up to `most` logs of any project with a live segment all of whose events were received, and occurred, longer ago than they are kept (or were received
+    /// one day longer ago than that, whatever they claim), and that no hold was found to keep.
     pub async fn retention_expirable(&mut self, now: Timestamp, most: u32) -> Result<Vec<(ProjectId, LogKind)>> {
         logs(&self.conn.all(EXPIRABLE, args![now.micros(), i64::from(most)]).await?)
     }

@@ -62,8 +62,8 @@ macro_rules! segments {
 const RANGE: &str = segments!("ASC");
 const RANGE_BACK: &str = segments!("DESC");
 const EXPIRABLE: &str = "SELECT id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, held \
-    FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 0 AND held IS NULL AND max_received < $3 AND max_occurred < $3 AND first >= $4 \
-    ORDER BY first LIMIT $5";
+    FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 0 AND held IS NULL AND max_received < $3 \
+    AND (max_occurred < $3 OR max_received < $3 - 86400000000) AND first >= $4 ORDER BY first LIMIT $5";
 const FIRST_LIVE: &str = "SELECT first FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 0 ORDER BY first LIMIT 1";
 const LAST_EXPIRED: &str = "SELECT id, generation, first, last, version, name, raw_bytes, rows_bytes, columns_bytes, min_occurred, max_occurred, max_received, expired, created_at, held \
     FROM segments WHERE project = (SELECT no FROM projects WHERE id = $1) AND kind = $2 AND expired = 1 AND first < $3 ORDER BY first DESC LIMIT 1";
@@ -102,7 +102,8 @@ impl ReadTx {
         let row = self.conn.whole("SELECT COUNT(*), CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT) FROM segments WHERE expired = 0", args![]).await?;
         row.first().map_or(Ok((0, 0)), |row| Ok((row.count(0)?, row.count(1)?)))
     }
-    /// Up to `most` live segments of a log from position `from` on, all of whose events were received, and occurred, before `cut`, and that no hold was found to keep.
+    /// Up to `most` live segments of a log from position `from` on, all of whose events were received, and occurred, before `cut` (or were received one day before that,
+    /// whatever they claim), and that no hold was found to keep.
     pub async fn segment_list_expirable(&mut self, project: ProjectId, log: LogKind, cut: Timestamp, from: u64, most: u32) -> Result<Vec<SegmentRow>> {
         let values = args![&project.0, log.code(), cut.micros(), signed(from), i64::from(most)];
         self.conn.all(EXPIRABLE, values).await?.iter().map(segment).collect()

@@ -3,7 +3,7 @@
 use indelible_model::{Error, KeyId, MemberId, ProjectId, Result, Timestamp, TokenId};
 
 use crate::db::{Row, args};
-use crate::members::{membership, membership_columns};
+use crate::members::{MEMBERSHIP_COLUMNS, membership, membership_columns};
 use crate::projects::{KEY_COLUMNS, key_columns, key_row};
 use crate::{KeyRow, Membership, ReadTx, WriteTx, signed};
 
@@ -74,7 +74,7 @@ const FIND: &str = concat!(
 );
 /// Columns of a membership, and where those of the token begin.
 const MEMBER: usize = KEY_COLUMNS;
-const TOKEN: usize = MEMBER + 11;
+const TOKEN: usize = MEMBER + MEMBERSHIP_COLUMNS;
 
 const CREATE: &str = "INSERT INTO tokens (id, project, kind, key_id, member, parent, role, scopes, scope, organizations, created_at, expires_at, revoked_at) \
     SELECT $1, no, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM projects WHERE id = $2";

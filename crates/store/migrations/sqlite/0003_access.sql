@@ -13,24 +13,24 @@ ALTER TABLE keys ADD COLUMN expires_at BIGINT;
 ALTER TABLE keys ADD COLUMN per_minute BIGINT;
 ALTER TABLE keys ADD COLUMN hint TEXT NOT NULL DEFAULT '';
 
+-- A person. What they may do, and with which password, stands with each project.
 CREATE TABLE members (
-    id            BYTEA  NOT NULL PRIMARY KEY,
-    email         TEXT   NOT NULL UNIQUE,
-    password_hash TEXT,
-    operator      BIGINT NOT NULL,
-    created_at    BIGINT NOT NULL
+    id         BYTEA  NOT NULL PRIMARY KEY,
+    email      TEXT   NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
 );
 
--- Who a member is at an OpenID provider.
+-- Who a member is at an OpenID provider. claims_at: claims that were issued before this second change nothing any more.
 CREATE TABLE identities (
-    issuer  TEXT  NOT NULL,
-    subject TEXT  NOT NULL,
-    member  BYTEA NOT NULL REFERENCES members (id),
+    issuer    TEXT   NOT NULL,
+    subject   TEXT   NOT NULL,
+    member    BYTEA  NOT NULL REFERENCES members (id),
+    claims_at BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (issuer, subject)
 );
 CREATE INDEX identities_by_member ON identities (member);
 
--- A project names, restricts and suspends its members by itself: what it says of somebody holds in no other.
+-- A project names, restricts and suspends its members by itself, and a password opens one project: what it says of somebody holds in no other.
 CREATE TABLE memberships (
     project       BIGINT NOT NULL REFERENCES projects (no),
     member        BYTEA  NOT NULL REFERENCES members (id),
@@ -38,6 +38,8 @@ CREATE TABLE memberships (
     role          TEXT   NOT NULL,
     organizations TEXT,
     active        BIGINT NOT NULL,
+    operator      BIGINT NOT NULL,
+    password_hash TEXT,
     created_at    BIGINT NOT NULL,
     PRIMARY KEY (project, member)
 );
@@ -102,9 +104,9 @@ CREATE TABLE retention (
     PRIMARY KEY (project, kind)
 ) WITHOUT ROWID;
 CREATE INDEX retention_by_next ON retention (next_at) WHERE next_at IS NOT NULL;
+-- projects.retention_days stays for nodes of the version before.
 INSERT INTO retention (project, kind, days, since) SELECT no, 0, retention_days, created_at FROM projects;
 INSERT INTO retention (project, kind, days, since) SELECT no, 1, retention_days, created_at FROM projects;
-ALTER TABLE projects DROP COLUMN retention_days;
 
 -- Legal holds. filter, placed_by, released_by: JSON. Rows that one of them matches stay, whatever retention says.
 CREATE TABLE legal_holds (

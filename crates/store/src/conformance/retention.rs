@@ -80,6 +80,8 @@ pub(super) async fn segments_expire_when_all_of_them_is_old(bench: &Bench) {
     assert_eq!(firsts(11, 1, 9).await, [1, 4]);
     assert_eq!(firsts(31, 1, 3).await, [1, 2, 3]);
     assert_eq!(firsts(31, 2, 9).await, [2, 3, 4]);
+    // Whatever its events claim, it is old enough a day after they came.
+    assert_eq!(firsts(DAY + 10, 2, 9).await, [2, 3, 4]);
 
     // What expired is not listed again, and ends the run of expired ones that the log begins with.
     let last = async || store.glance().await.unwrap().segment_last_expired(P, LOG).await.unwrap().map(|r| r.segment.first);
