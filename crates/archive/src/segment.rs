@@ -392,6 +392,10 @@ impl Segment {
     pub(crate) fn frame_rows(&self, frame: usize) -> Range<usize> {
         self.frames[frame].row as usize..self.frames.get(frame + 1).map_or(self.count, |f| f.row as usize)
     }
+    /// Bytes of a frame's lines.
+    pub(crate) fn frame_raw(&self, frame: usize) -> usize {
+        self.frames[frame].raw as usize
+    }
     fn frame_end(&self, frame: usize) -> u64 {
         self.frames.get(frame + 1).map_or(self.rows.len(), |f| f.at)
     }

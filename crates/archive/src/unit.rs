@@ -167,6 +167,26 @@ impl Unit {
         }
         Ok(Selected::Rows(found))
     }
+    /// How many of `rows` (ascending or descending), from the first one given on, take at most `most` bytes of lines to be decoded, but at least one; and how many
+    /// bytes these take. Frames are decoded whole.
+    pub fn fitting(&self, rows: &[usize], most: usize) -> (usize, usize) {
+        let (mut count, mut bytes, mut last) = (0, 0, None);
+        for row in rows {
+            let more = match &self.source {
+                Source::Batch(batch) => batch.lines.get(*row).len(),
+                Source::Segment(segment) => {
+                    let frame = segment.frame_of(*row);
+                    if last.replace(frame) == Some(frame) { 0 } else { segment.frame_raw(frame) }
+                }
+            };
+            if count > 0 && bytes + more > most {
+                break;
+            }
+            count += 1;
+            bytes += more;
+        }
+        (count, bytes)
+    }
     /// Hands each selected row's line (with its line feed) to `each`, ascending.
     pub fn each_line(&self, selected: &Selected, mut each: impl FnMut(&[u8])) -> Result<()> {
         match &self.source {

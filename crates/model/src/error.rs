@@ -25,8 +25,10 @@ pub enum Kind {
     NotFound,
     /// A stored object that was there is not there any more: look up what replaced it. Never reaches a caller of the service.
     Gone,
-    /// The state of the thing forbids the call now (for example: still in flight).
+    /// The state of the thing forbids the call.
     Conflict,
+    /// The same call is being answered right now: it can be repeated in a moment.
+    InFlight,
     /// The same idempotency key was used with another body.
     KeyReused,
     /// The input is larger than a named limit.

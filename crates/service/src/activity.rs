@@ -2,7 +2,7 @@
 //!
 //! Promises: a fact that was committed with its change is in the log soon after, once, in the order of the changes, whatever is killed in between.
 //! A call is in the log within about a second. It waits in a queue of bounded size; one for which there is no room is counted, and the log says how many.
-//! Never: holds up the one who is served for longer than a second, or thins itself out because somebody asked.
+//! Never: holds up the one who is served for longer than a second, keeps room for a call that has not ended, or thins itself out because somebody asked.
 
 mod call;
 mod outbox;
@@ -67,10 +67,6 @@ struct Waiting {
     event: String,
     _room: OwnedSemaphorePermit,
 }
-
-/// Room in the queue for one call.
-#[derive(Debug)]
-pub struct Room(OwnedSemaphorePermit);
 
 /// One project's share of the queue.
 #[derive(Default)]
@@ -158,29 +154,23 @@ fn push(batch: &mut EventBatch, event: &str) {
 }
 
 impl Service {
-    /// Room for a call of about so many bytes. Waits a little if there is none; `None` if the call is lost, which the log will say.
-    pub async fn room(&self, project: ProjectId, bytes: usize) -> Option<Room> {
+    /// Waits a little until there is room for a call of about so many bytes. Takes none of it: whoever is slow to take an answer must not fill the queue.
+    pub async fn wait_for_room(&self, bytes: usize) {
         let activity = &self.inner.activity;
         let units = activity.units(bytes);
-        if let Ok(permit) = Arc::clone(&activity.room).try_acquire_many_owned(units) {
-            return Some(Room(permit));
+        if activity.room.try_acquire_many(units).is_err() && !activity.failing.load(Ordering::Relaxed) {
+            // Without room the call is tried all the same, once it has ended.
+            let _late = timeout(PATIENCE, activity.room.acquire_many(units)).await;
         }
-        if !activity.failing.load(Ordering::Relaxed)
-            && let Ok(Ok(permit)) = timeout(PATIENCE, Arc::clone(&activity.room).acquire_many_owned(units)).await
-        {
-            return Some(Room(permit));
-        }
-        self.lose(project, 1);
-        None
     }
-    /// Puts a call into the queue.
-    pub fn record(&self, mut room: Room, call: &ApiCall) {
+    /// Puts a call into the queue. Without room it is lost, which the log will say.
+    pub fn record(&self, call: &ApiCall) {
         let activity = &self.inner.activity;
-        let event = call.event();
-        let used = activity.units(event.len()) as usize;
-        let over = room.0.num_permits().saturating_sub(used);
-        drop(room.0.split(over));
-        activity.queue().calls.push(Waiting { project: call.grant.project, event, _room: room.0 });
+        let (project, event) = (call.grant.project, call.event());
+        let Ok(room) = Arc::clone(&activity.room).try_acquire_many_owned(activity.units(event.len())) else {
+            return self.lose(project, 1);
+        };
+        activity.queue().calls.push(Waiting { project, event, _room: room });
         activity.filled.notify_one();
     }
     fn lose(&self, project: ProjectId, calls: u64) {

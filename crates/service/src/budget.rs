@@ -1,4 +1,4 @@
-//! One process-wide budget of bytes for request bodies.
+//! Process-wide budgets of bytes: of request bodies, and of what is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,14 @@ pub(crate) struct Budget {
 /// Bytes taken from the budget until dropped.
 #[derive(Debug)]
 pub struct Reservation {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Reservation {
+    /// Gives back what is beyond `bytes`.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        drop(self.permit.split(self.permit.num_permits().saturating_sub(bytes.div_ceil(UNIT))));
+    }
 }
 
 impl Budget {
@@ -33,11 +40,11 @@ impl Budget {
         let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.units)).unwrap_or(u32::MAX);
         let full = || Error::new(Kind::Unavailable(1), "The server is busy with other requests. Try again shortly.");
         let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(units)).await.map_err(|_| full())?.map_err(|_| full())?;
-        Ok(Reservation { _permit: permit })
+        Ok(Reservation { permit })
     }
     /// Takes `bytes` if there is room right now.
     pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.units)).unwrap_or(u32::MAX);
-        Arc::clone(&self.room).try_acquire_many_owned(units).ok().map(|permit| Reservation { _permit: permit })
+        Arc::clone(&self.room).try_acquire_many_owned(units).ok().map(|permit| Reservation { permit })
     }
 }

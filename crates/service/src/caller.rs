@@ -174,7 +174,11 @@ impl Grant {
         let organizations = intersection(self.organizations.clone(), other.organizations.clone());
         let organizations = organizations.ok_or_else(|| Error::new(Kind::Forbidden, "The credentials have no organization in common."))?;
         let per_minute = self.per_minute.into_iter().chain(other.per_minute).min();
-        Ok(Self { scopes: self.scopes.and(other.scopes), organizations, per_minute, ..self.clone() })
+        let mut who = self.who.clone();
+        if let Who::Member { operator, .. } = &mut who {
+            *operator &= other.admin().is_ok();
+        }
+        Ok(Self { who, scopes: self.scopes.and(other.scopes), organizations, per_minute, ..self.clone() })
     }
     /// As [`Grant::and`], of a session and what it was made from; [`Kind::Unauthenticated`] if that is somebody else's.
     pub fn within(&self, other: &Self) -> Result<Self> {

@@ -8,6 +8,7 @@
 mod group;
 pub(crate) use group::IDEMPOTENCY_MICROS;
 mod prepare;
+pub(crate) use prepare::OWN;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
@@ -22,7 +23,8 @@ use indelible_store::Store;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::caller::{Caller, CanWrite, Grant, Who};
+use crate::caller::{Caller, CanWrite, Grant, Scope, Who};
+use crate::read::sees;
 use crate::stats::Stats;
 use crate::{SealConfig, Service, die_on_failed_sync, in_time, patience};
 
@@ -92,6 +94,8 @@ struct Request {
     idempotency: Option<Idempotency>,
     /// Events that its project may store in a month.
     quota: Option<u64>,
+    /// These are the server's own, which count for nobody.
+    own: bool,
     echo: bool,
     since: Instant,
     reply: oneshot::Sender<Result<Appended>>,
@@ -144,7 +148,7 @@ impl Writer {
         let key = (project, idempotency.route, idempotency.key.clone());
         let mut all = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.insert(key.clone()) {
-            return Err(Error::new(Kind::Conflict, "A request with this Idempotency-Key is still in flight."));
+            return Err(Error::new(Kind::InFlight, "A request with this Idempotency-Key is still in flight."));
         }
         Ok(Flight { all: Arc::clone(&self.in_flight), key })
     }
@@ -325,12 +329,20 @@ async fn commit(work: &group::Work, requests: Vec<Request>) -> Turn {
     if work.patience.is_some() && matches!(error.kind(), Kind::Unavailable(_)) { Turn::Away(error) } else { Turn::Over }
 }
 
+/// True if the credential may read what others stored in a log.
+fn reads(grant: &Grant, log: LogKind) -> bool {
+    grant.scopes.has(match log {
+        LogKind::Events => Scope::EventsRead,
+        LogKind::Activity => Scope::LogsRead,
+    })
+}
+
 impl Service {
     /// Appends events, all or none, and returns when they are on disk.
     ///
     /// Events whose external id is stored already are not stored again; their outcome names the existing event. With an
     /// idempotency key a repeat within 24 hours gets the first answer; [`Kind::KeyReused`] if the body differs and
-    /// [`Kind::Conflict`] while the first is in flight. On [`Kind::StorageFull`], [`Kind::Unavailable`] and [`Kind::QuotaExceeded`] nothing was stored.
+    /// [`Kind::InFlight`] while the first is in flight. On [`Kind::StorageFull`], [`Kind::Unavailable`] and [`Kind::QuotaExceeded`] nothing was stored.
     pub async fn append(&self, caller: &Caller<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>) -> Result<Appended> {
         let idempotency = idempotency.map(|i| i.of(caller.grant()));
         // What the server reports of itself is little, and must not be refused.
@@ -349,23 +361,25 @@ impl Service {
         };
         let (reply, answer) = oneshot::channel();
         let project = caller.project();
-        let quota = caller.grant().events_per_month();
-        queue.send(Request { project, prepared, idempotency, quota, echo, since: Instant::now(), reply }).await.map_err(|_| stopping())?;
+        let (quota, own) = (caller.grant().events_per_month(), caller.grant().who == Who::Server);
+        queue.send(Request { project, prepared, idempotency, quota, own, echo, since: Instant::now(), reply }).await.map_err(|_| stopping())?;
         drop(queue);
         answer.await.map_err(|_| Error::new(Kind::Unavailable(2), "The server stopped before it confirmed the events.").maybe_happened())?
     }
     /// The stored lines of a request's events, in their order, without line feeds. The events are stored, whatever happens here: of one that
-    /// cannot be read back now (retention took it, or the object store is away) the line is an object that states its position alone.
+    /// cannot be read back now (retention took it, or the object store is away) the line is an object that states its position alone. So it is of one
+    /// that was stored before, for a caller who may not read it: an external id that somebody guessed gives nothing away.
     pub async fn appended_lines(&self, caller: &Caller<CanWrite>, mut appended: Appended) -> Vec<Vec<u8>> {
         let mut out = Vec::with_capacity(appended.outcomes.len());
         let mut readable = true;
         for (i, outcome) in appended.outcomes.iter().enumerate() {
             let mut line = appended.lines.get_mut(i).and_then(Option::take);
-            if line.is_none() && readable {
+            let may_read = !outcome.duplicate || reads(caller.grant(), outcome.log);
+            if line.is_none() && may_read && readable {
                 let read = in_time(patience(&self.inner.store), Box::pin(self.events_at(caller, outcome.log, &[outcome.position]))).await;
                 // What is away is not asked again for each event.
                 readable = read.as_ref().err().is_none_or(|e| e.kind() == Kind::NotFound);
-                line = read.ok().and_then(|lines| lines.into_iter().next());
+                line = read.ok().and_then(|lines| lines.into_iter().next()).filter(|line| !outcome.duplicate || sees(caller.grant(), line));
             }
             out.push(line.unwrap_or_else(|| format!("{{\"sequence_number\":{}}}", outcome.position).into_bytes()));
         }

@@ -1,6 +1,6 @@
 //! API keys: made, listed, renamed, revoked. A secret is shown once and kept as its SHA-256.
 //!
-//! Promises: nobody gives more than they have; a caller bound to organizations sees and changes only keys that are bound to some of them.
+//! Promises: nobody gives more than they have: a key's keys end with it at the latest, and are no faster; a caller bound to organizations sees and changes only keys that are bound to some of them.
 
 use indelible_model::ids::hex;
 use indelible_model::{Error, Ids, KeyId, Kind, Result, Timestamp};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::Service;
 use crate::audit::Fact;
-use crate::caller::{Caller, CanManageKeys, Face, Grant, Organizations, Scope, Scopes};
+use crate::caller::{Caller, CanManageKeys, Face, Grant, Organizations, Scope, Scopes, Who};
 use crate::credentials::{SECRET_BYTES, digest, is_within, organizations_text, read_organizations};
 use crate::projects::{check_name, commit};
 
@@ -60,9 +60,9 @@ pub struct KeySpec {
     pub face: Face,
     /// What it may see; `None` for as much as whoever makes it.
     pub organizations: Option<Vec<String>>,
-    /// When it ends by itself.
+    /// When it ends by itself; `None` for when the key that makes it ends, if one does.
     pub expires_at: Option<Timestamp>,
-    /// Requests a minute, for a limit of its own.
+    /// Requests a minute, for a limit of its own; `None` for that of the key that makes it.
     pub per_minute: Option<u64>,
     /// A secret of one's own; a fresh one is made otherwise.
     pub secret: Option<String>,
@@ -136,7 +136,7 @@ fn missing() -> Error {
 }
 
 impl Service {
-    /// Makes a key. [`Kind::Forbidden`] for one that could do or see more than the caller.
+    /// Makes a key. [`Kind::Forbidden`] for one that could do or see more than the caller, for longer or faster, and for a key's token.
     pub async fn key_create(&self, caller: &Caller<CanManageKeys>, spec: KeySpec) -> Result<NewKey> {
         let grant = caller.grant();
         let mut tx = self.inner.store.write().await?;
@@ -148,6 +148,7 @@ impl Service {
             let live = tx.key_list(grant.project).await?.iter().filter(|k| k.revoked_at.is_none() && k.expires_at.is_none_or(|end| end > now)).count();
             grant.plan.one_more_key(live as u64)?;
         }
+        let spec = within_maker(&mut tx, grant, spec).await?;
         let new = self.key_store(&mut tx, grant, spec).await?;
         commit(tx).await?;
         Ok(new)
@@ -237,6 +238,26 @@ impl Service {
         let target = Some(("api_key", key.id.to_string(), Some(&*key.name)));
         self.audit(tx, by.project, &by.who, &Fact { action, target, diff, ..Fact::default() }).await
     }
+}
+
+/// What a key makes must not outlast it, nor be faster than it.
+async fn within_maker(tx: &mut WriteTx, grant: &Grant, spec: KeySpec) -> Result<KeySpec> {
+    let Who::Key { id, .. } = grant.who else { return Ok(spec) };
+    if grant.token.is_some() {
+        return Err(Error::new(Kind::Forbidden, "A key's token makes no keys; send the key itself."));
+    }
+    let maker = tx.key_by_id(grant.project, id).await?.ok_or_else(missing)?;
+    if let (Some(end), Some(wanted)) = (maker.expires_at, spec.expires_at)
+        && wanted > end
+    {
+        return Err(Error::new(Kind::Forbidden, format!("This API key ends at {end}; it cannot make one that ends later.")));
+    }
+    if let (Some(most), Some(wanted)) = (grant.per_minute, spec.per_minute)
+        && wanted > most
+    {
+        return Err(Error::new(Kind::Forbidden, format!("This API key has {most} requests a minute; it cannot give more.")));
+    }
+    Ok(KeySpec { expires_at: spec.expires_at.or(maker.expires_at), per_minute: spec.per_minute.or(grant.per_minute), ..spec })
 }
 
 /// A key that the caller sees; another answers as a missing one.

@@ -43,7 +43,7 @@ use indelible_archive::Objects;
 use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
 use indelible_store::Store;
 
-pub use activity::{ApiCall, Room};
+pub use activity::ApiCall;
 pub use budget::Reservation;
 pub use caller::{
     Caller, CanExport, CanManageKeys, CanManageMembers, CanManageProject, CanRead, CanReadLogs, CanTimeline, CanVerify, CanWrite, Face, Grant, Organizations, Permission, Reading,

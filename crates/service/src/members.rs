@@ -2,7 +2,7 @@
 //!
 //! Promises: nobody gives more than they have, or changes somebody who has more; only owners make and change owners, and the last one stays; a caller
 //! bound to organizations sees and changes only members who are bound to some of them. What one project says of a person holds in no other: a
-//! password, which all share, is set by the person, by an operator of the server, or by the only project that knows them.
+//! password opens one project, and no answer tells whether another one knows an e-mail address.
 
 use indelible_model::{Error, Kind, MemberId, Result, Timestamp};
 use indelible_store::{MemberRow, Membership, WriteTx};
@@ -46,7 +46,7 @@ pub struct MemberSpec {
     pub role: Role,
     /// What they may see; `None` for as much as whoever makes them.
     pub organizations: Option<Vec<String>>,
-    /// The password; without one they come by an OpenID provider. Not for somebody who has an account already.
+    /// The password that opens this project; without one they come by an OpenID provider.
     pub password: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct MemberChange {
     pub role: Option<Role>,
     /// What they may see; `Some(None)` for as much as whoever changes it.
     pub organizations: Option<Option<Vec<String>>>,
-    /// The password. All their sessions end.
+    /// The password that opens this project. All their sessions here end.
     pub password: Option<String>,
     /// Whether they may come in.
     pub active: Option<bool>,
@@ -110,7 +110,7 @@ fn may_manage(grant: &Grant, role: Role) -> Result<()> {
 }
 
 /// Fails for a role that does not go with what its holder may see.
-fn check_binding(role: Role, organizations: &Organizations) -> Result<()> {
+pub(crate) fn check_binding(role: Role, organizations: &Organizations) -> Result<()> {
     match organizations {
         None if role.is_bound() => Err(Error::invalid_member("organizations", format!("The role {} needs organizations.", role.name()))),
         Some(_) if role == Role::Owner => Err(Error::invalid_member("organizations", "An owner is bound to no organizations.")),
@@ -119,7 +119,7 @@ fn check_binding(role: Role, organizations: &Organizations) -> Result<()> {
 }
 
 /// Fails if the project would be left without an owner.
-fn owner_stays(all: &[Membership], without: MemberId) -> Result<()> {
+pub(crate) fn owner_stays(all: &[Membership], without: MemberId) -> Result<()> {
     let is_owner = |m: &&Membership| m.active && Role::parse(&m.role) == Some(Role::Owner);
     let (leaving, staying): (Vec<_>, Vec<_>) = all.iter().filter(is_owner).partition(|m| m.member == without);
     if !leaving.is_empty() && staying.is_empty() {
@@ -150,20 +150,17 @@ impl Service {
         check_binding(spec.role, &organizations)?;
         let password_hash = self.checked_hash(spec.password.as_deref()).await?;
         let now = self.inner.clock.now();
-        let mut person = MemberRow { id: MemberId(self.inner.ids.uuid_v7(now)?), email, password_hash, operator: false, created_at: now };
         let mut tx = self.inner.store.write().await?;
         let all = locked_members(&mut tx, grant).await?;
-        if !tx.member_create(&person).await? {
-            if person.password_hash.is_some() {
-                return Err(Error::new(Kind::Conflict, "There is an account with this e-mail address; leave the password out."));
-            }
-            person = tx.member_by_email(&person.email).await?.ok_or_else(missing)?;
-        }
-        if all.iter().any(|m| m.member == person.id) {
+        if all.iter().any(|m| m.email == email) {
             return Err(Error::new(Kind::Conflict, "Somebody with this e-mail address is a member already."));
         }
         if grant.is_served() {
             grant.plan.one_more_member(all.len() as u64)?;
+        }
+        let mut person = MemberRow { id: self.fresh_member_id()?, email, created_at: now };
+        if !tx.member_create(&person).await? {
+            person = tx.member_by_email(&person.email).await?.ok_or_else(missing)?;
         }
         let membership = Membership {
             project: grant.project,
@@ -171,7 +168,8 @@ impl Service {
             plan: String::new(),
             member: person.id,
             email: person.email,
-            operator: person.operator,
+            operator: false,
+            password_hash,
             name: spec.name,
             role: spec.role.name().to_owned(),
             organizations: organizations_text(&organizations)?,
@@ -181,6 +179,16 @@ impl Service {
         self.member_join(&mut tx, grant, &membership).await?;
         commit(tx).await?;
         member_of(&membership)
+    }
+    /// An id for a person. Random, and nothing else: a time in it would tell one project since when another one knows them.
+    pub(crate) fn fresh_member_id(&self) -> Result<MemberId> {
+        let mut id = [0; 16];
+        self.inner.ids.fill(&mut id)?;
+        Ok(MemberId(id))
+    }
+    /// The first second after a change.
+    fn next_second(&self) -> i64 {
+        self.inner.clock.now().micros().div_euclid(1_000_000) + 1
     }
     /// Stores a membership, with its fact.
     pub(crate) async fn member_join(&self, tx: &mut WriteTx, grant: &Grant, membership: &Membership) -> Result<()> {
@@ -217,15 +225,17 @@ impl Service {
         }
         if new != *old {
             tx.membership_update(&new).await?;
+            // Tokens of providers that were made before do not undo it.
+            tx.identity_claimed(member, self.next_second()).await?;
             self.audit_member(&mut tx, grant, "member.updated", &new, Some((shown(old)?, shown(&new)?))).await?;
         }
         if !new.active && old.active {
             tx.token_revoke_member(member, Some(grant.project), self.inner.clock.now()).await?;
         }
         if let Some(hash) = hash {
-            may_set_password(&mut tx, grant, old).await?;
-            tx.member_password(member, &hash).await?;
-            tx.token_revoke_member(member, None, self.inner.clock.now()).await?;
+            may_set_password(grant, old)?;
+            tx.member_password(grant.project, member, &hash).await?;
+            tx.token_revoke_member(member, Some(grant.project), self.inner.clock.now()).await?;
             self.audit_member(&mut tx, grant, "member.updated", &new, Some((json!({}), json!({ "password": "changed" })))).await?;
         }
         commit(tx).await?;
@@ -241,18 +251,17 @@ impl Service {
         owner_stays(&all, member)?;
         tx.membership_remove(grant.project, member).await?;
         tx.token_revoke_member(member, Some(grant.project), self.inner.clock.now()).await?;
-        if !old.operator {
-            tx.member_forget(member).await?;
-        }
+        tx.identity_claimed(member, self.next_second()).await?;
+        tx.member_forget(member).await?;
         self.audit_member(&mut tx, grant, "member.removed", old, Some((shown(old)?, json!({})))).await?;
         commit(tx).await
     }
-    /// Makes a member an operator of the server, or takes that away. The fact stands in the log of the caller's project.
+    /// Makes a member an operator of the server when they come in by the caller's project, or takes that away. The fact stands in the log of the caller's project.
     pub async fn member_operator(&self, _: &Admin, caller: &Caller<CanManageMembers>, member: MemberId, operator: bool) -> Result<()> {
         let mut tx = self.inner.store.write().await?;
         let all = locked_members(&mut tx, caller.grant()).await?;
         let old = seen_member(&all, caller.grant(), member)?;
-        tx.member_operator(member, operator).await?;
+        tx.member_operator(caller.project(), member, operator).await?;
         let diff = (json!({ "operator": old.operator }), json!({ "operator": operator }));
         self.audit_member(&mut tx, caller.grant(), "member.updated", old, Some(diff)).await?;
         commit(tx).await
@@ -288,15 +297,15 @@ fn seen_member<'a>(all: &'a [Membership], grant: &Grant, member: MemberId) -> Re
     if is_within(&read_organizations(row.organizations.as_deref())?, &grant.organizations) { Ok(row) } else { Err(missing()) }
 }
 
-/// [`Kind::Forbidden`] for a password that opens more than the caller's project.
-async fn may_set_password(tx: &mut WriteTx, grant: &Grant, member: &Membership) -> Result<()> {
+/// [`Kind::Forbidden`] for a password that opens more than the caller's project: an operator's, unless the caller is one, or that person.
+fn may_set_password(grant: &Grant, member: &Membership) -> Result<()> {
     let own = match grant.who {
         Who::Operator | Who::Member { operator: true, .. } => true,
         Who::Member { id, .. } => id == member.member,
         _ => false,
     };
-    if own || (!member.operator && tx.memberships(member.member).await?.len() == 1) {
+    if own || !member.operator {
         return Ok(());
     }
-    Err(Error::new(Kind::Forbidden, "This password opens more than your project: only its owner or an operator of the server may set it."))
+    Err(Error::new(Kind::Forbidden, "This password opens more than your project: only an operator of the server may set it."))
 }

@@ -17,8 +17,10 @@ const UNRESTRICTED: &str = "unrestricted";
 /// Requests a minute at most; where a plan says nothing, it has a tenth of this.
 const MOST_REQUESTS: u64 = 10_000_000;
 const NAME_BYTES: usize = 64;
-/// Names that a file cannot use; `default` is how commands call the default plan.
-const RESERVED: [&str; 2] = [UNRESTRICTED, "default"];
+/// How the default plan is called where somebody gives a project a plan.
+const DEFAULT: &str = "default";
+/// Names that a file cannot use.
+const RESERVED: [&str; 2] = [UNRESTRICTED, DEFAULT];
 
 /// A plan. `None` is without limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Plan {
 /// What a project uses of what a plan counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Events stored this calendar month (UTC).
+    /// Events that callers stored in both logs this calendar month (UTC); the server's own do not count.
     pub events_this_month: u64,
     /// Live keys.
     pub keys: u64,
@@ -183,11 +185,16 @@ fn some_rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error
     rate(from).map(Some)
 }
 
+/// A plan's name as a project keeps it: the default plan has none.
+pub(crate) fn kept_name(name: String) -> String {
+    if name == DEFAULT { String::new() } else { name }
+}
+
 impl Service {
-    /// The plan of a name that somebody chose; [`Kind::Invalid`] if there is none.
+    /// The plan of a name that somebody chose, `default` for the default one; [`Kind::Invalid`] if there is none.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>> {
         let plans = &self.inner.config.plans;
-        plans.get(name).ok_or_else(|| plans.unknown(name))
+        plans.get(if name == DEFAULT { "" } else { name }).ok_or_else(|| plans.unknown(name))
     }
     /// The plan that a stored project names. This program's plans may have lost it: then the project is not served.
     pub(crate) fn plan_of(&self, name: &str) -> Result<Arc<Plan>> {
@@ -197,11 +204,15 @@ impl Service {
     /// What a project uses now of what its plan counts.
     pub async fn usage(&self, grant: &Grant) -> Result<Usage> {
         let mut tx = self.inner.store.glance().await?;
-        let head = tx.log_head(grant.project, LogKind::Events).await?;
         let now = self.inner.clock.now();
+        let mut events_this_month = 0;
+        for log in LogKind::ALL {
+            let head = tx.log_head(grant.project, log).await?;
+            events_this_month += head.filter(|h| h.month == now.month()).map_or(0, |h| h.position - h.month_base);
+        }
         let live = |key: &KeyRow| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
         Ok(Usage {
-            events_this_month: head.filter(|h| h.month == now.month()).map_or(0, |h| h.position - h.month_base),
+            events_this_month,
             keys: tx.key_list(grant.project).await?.iter().filter(|k| live(k)).count() as u64,
             members: tx.member_list(grant.project).await?.len() as u64,
         })

@@ -7,12 +7,15 @@ use serde_json::json;
 use crate::audit::Fact;
 use crate::caller::{Grant, Role, Scopes, Who};
 use crate::keys::{KeySpec, random_text};
+use crate::plans::kept_name;
 use crate::{Service, die_on_failed_sync, members, passwords};
 
 /// Somebody with authority over the server: a member who is an operator, or a command on the machine.
 #[derive(Clone, Debug)]
 pub struct Admin {
     who: Who,
+    /// Where a member is one.
+    project: Option<ProjectId>,
 }
 
 impl Admin {
@@ -26,7 +29,7 @@ impl Grant {
     /// Authority over the server, for its operators; [`Kind::Forbidden`] for others.
     pub fn admin(&self) -> Result<Admin> {
         match self.who {
-            Who::Operator | Who::Member { operator: true, .. } => Ok(Admin { who: self.who.clone() }),
+            Who::Operator | Who::Member { operator: true, .. } => Ok(Admin { who: self.who.clone(), project: Some(self.project) }),
             _ => Err(Error::new(Kind::Forbidden, "Only an operator of the server may do this.")),
         }
     }
@@ -50,7 +53,7 @@ pub struct ProjectInfo {
 pub struct ProjectChange {
     /// Its name.
     pub name: Option<String>,
-    /// Its plan's name; empty for the default one.
+    /// Its plan's name; empty or `default` for the default one.
     pub plan: Option<String>,
 }
 
@@ -120,7 +123,7 @@ fn taken(name: &str) -> Error {
 impl Service {
     /// Authority over the server, for commands on the machine itself.
     pub fn on_the_machine(&self) -> Admin {
-        Admin { who: Who::Operator }
+        Admin { who: Who::Operator, project: None }
     }
     /// All permissions in a project, for commands on the machine itself.
     pub async fn operator(&self, project: ProjectId) -> Result<Grant> {
@@ -147,9 +150,9 @@ impl Service {
             None => self.fresh_password()?,
         };
         passwords::check(&password)?;
-        let password_hash = Some(self.password_hash(&password).await?);
+        let hash = self.password_hash(&password).await?;
         let now = self.inner.clock.now();
-        let (project, member) = (ProjectId(self.inner.ids.uuid_v7(now)?), MemberId(self.inner.ids.uuid_v7(now)?));
+        let (project, member) = (ProjectId(self.inner.ids.uuid_v7(now)?), self.fresh_member_id()?);
         // One transaction: a project without a key and an owner would lock everybody out for ever.
         let mut tx = self.inner.store.write().await?;
         if !tx.project_create(project, DEFAULT_PROJECT, now).await? {
@@ -159,12 +162,12 @@ impl Service {
         self.audit_project(&mut tx, &grant.who, project, "project.created", DEFAULT_PROJECT, None).await?;
         let spec = KeySpec { secret: first.key.map(str::to_owned), ..KeySpec::new("bootstrap", Scopes::all()) };
         let key = self.key_store(&mut tx, &grant, spec).await?;
-        tx.member_create(&MemberRow { id: member, email: email.clone(), password_hash, operator: true, created_at: now }).await?;
-        self.owner_store(&mut tx, &grant, member, &email, "Owner").await?;
+        tx.member_create(&MemberRow { id: member, email: email.clone(), created_at: now }).await?;
+        self.owner_store(&mut tx, &grant, (member, &email, "Owner"), Some(hash)).await?;
         commit(tx).await?;
         Ok(Some(FirstStart { project, secret: key.secret, email, password }))
     }
-    async fn owner_store(&self, tx: &mut WriteTx, grant: &Grant, member: MemberId, email: &str, name: &str) -> Result<()> {
+    async fn owner_store(&self, tx: &mut WriteTx, grant: &Grant, (member, email, name): (MemberId, &str, &str), password_hash: Option<String>) -> Result<()> {
         let membership = Membership {
             project: grant.project,
             project_name: grant.project_name.clone(),
@@ -172,6 +175,7 @@ impl Service {
             member,
             email: email.to_owned(),
             operator: true,
+            password_hash,
             name: name.to_owned(),
             role: Role::Owner.name().to_owned(),
             organizations: None,
@@ -192,7 +196,12 @@ impl Service {
         self.audit_project(&mut tx, &admin.who, id, "project.created", name, None).await?;
         if let Who::Member { id: member, email, name: called, .. } = &admin.who {
             let grant = self.whole(id, name.to_owned(), "", admin.who.clone())?;
-            self.owner_store(&mut tx, &grant, *member, email, called).await?;
+            // The password that they came in with opens what they make.
+            let own = match admin.project {
+                Some(project) => tx.membership(project, *member).await?,
+                None => None,
+            };
+            self.owner_store(&mut tx, &grant, (*member, email, called), own.and_then(|m| m.password_hash)).await?;
         }
         commit(tx).await?;
         Ok(id)
@@ -203,7 +212,7 @@ impl Service {
         change.plan.as_deref().map(|plan| self.plan(plan)).transpose()?;
         let mut tx = self.inner.store.write().await?;
         let old = tx.project_by_id(project).await?.ok_or_else(|| Error::not_found("Project"))?;
-        let (name, plan) = (change.name.unwrap_or_else(|| old.name.clone()), change.plan.unwrap_or_else(|| old.plan.clone()));
+        let (name, plan) = (change.name.unwrap_or_else(|| old.name.clone()), change.plan.map_or_else(|| old.plan.clone(), kept_name));
         if name != old.name && tx.project_by_name(&name).await?.is_some() {
             return Err(taken(&name));
         }

@@ -1,11 +1,11 @@
 //! How long the events of each log are kept: told and changed. `maintain::retain` applies it.
 //!
 //! Promises: keeping longer takes effect at once; keeping shorter is announced, and takes effect after `retention_delay`, so that whoever watches the log has the
-//! time to object; both are audited with who did it.
+//! time to object; both are audited with who did it. Whoever is watched by the log `activity` cannot thin it: less than [`ACTIVITY_LEAST_DAYS`] is for operators.
 //! Never: takes a row.
 
 use indelible_archive::segment::hashes_last;
-use indelible_model::{Error, HoldId, LogKind, ProjectId, Result, Timestamp};
+use indelible_model::{Error, HoldId, Kind, LogKind, ProjectId, Result, Timestamp};
 use indelible_store::{NewSegment, RetentionRow};
 use serde_json::{Value, json};
 
@@ -15,6 +15,9 @@ use crate::{Service, die_on_failed_sync};
 
 /// Days for which a log may be kept.
 pub const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
+
+/// Days for which the log `activity` is kept at least, unless an operator sets fewer.
+pub const ACTIVITY_LEAST_DAYS: u64 = 184;
 
 /// How long a log's events are kept, and what came of it so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +103,10 @@ impl Service {
         caller.grant().whole_project()?;
         if days.is_some_and(|d| !RETENTION_DAYS.contains(&d)) {
             return Err(Error::invalid_member("days", format!("must be a whole number from {} to {}, or null for ever.", RETENTION_DAYS.start(), RETENTION_DAYS.end())));
+        }
+        if log == LogKind::Activity && days.is_some_and(|d| d < ACTIVITY_LEAST_DAYS) && caller.grant().is_served() && caller.grant().admin().is_err() {
+            let text = format!("The log activity is kept for at least {ACTIVITY_LEAST_DAYS} days; only an operator of the server may set fewer.");
+            return Err(Error::new(Kind::Forbidden, text));
         }
         let (project, now) = (caller.project(), self.inner.clock.now());
         let delay = i64::try_from(self.inner.config.seal.retention_delay_secs).unwrap_or(i64::MAX).saturating_mul(1_000_000);

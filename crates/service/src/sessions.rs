@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use indelible_model::{Error, KeyId, Kind, MemberId, ProjectId, Result, Timestamp, TokenId};
-use indelible_store::{Holder, TokenRow, WriteTx};
+use indelible_store::{Holder, Membership, TokenRow, WriteTx};
 use serde_json::{Map, Value, json};
 
 use crate::Service;
@@ -25,7 +25,7 @@ pub struct Login<'a> {
     pub email: &'a str,
     /// The password.
     pub password: &'a str,
-    /// The project's name or id, for members of several.
+    /// The project's name or id, for those whose password opens several.
     pub project: Option<&'a str>,
     /// Where they come from.
     pub source: IpAddr,
@@ -71,6 +71,8 @@ pub struct TokenInfo {
 const SESSION: &str = "session";
 const OAUTH: &str = "oauth";
 const NARROWED: &str = "narrowed";
+/// Memberships of an e-mail address, the oldest first, that a password is compared with.
+const TRIED: usize = 10;
 /// How long a key's token lasts, in seconds.
 const OAUTH_SECS: u64 = 900;
 
@@ -98,28 +100,61 @@ fn holder_of(who: &Who) -> Result<Holder> {
 }
 
 impl Service {
-    /// Checks an e-mail address and a password, and begins a session in one project. [`Kind::Unauthenticated`] whatever is wrong with the two;
-    /// [`Kind::Invalid`] if they are right and the project must be named, or is none of theirs.
+    /// Checks an e-mail address and a password, and begins a session in the project that they open. [`Kind::Unauthenticated`] whatever is wrong with
+    /// them; [`Kind::Invalid`] if they open several projects and none was named, or open only others than the one that was.
     pub async fn login(&self, login: Login<'_>) -> Result<Session> {
         let email = email_of(login.email);
         self.admit_login(login.source, &email).await?;
-        // PostgreSQL keeps no NUL, and both databases answer alike.
-        let person = if email.contains('\0') { None } else { self.inner.store.glance().await?.member_by_email(&email).await? };
-        let hash = person.as_ref().and_then(|p| p.password_hash.as_deref());
-        let right = self.inner.passwords.verify(login.password, hash).await?;
-        let Some(person) = person else { return Err(unknown()) };
-        let mut live = Vec::new();
-        if right {
-            for row in self.inner.store.glance().await?.memberships(person.id).await? {
-                live.extend(self.grant_of_member(&row)?);
+        let live = match self.memberships_opened(&login, &email).await {
+            Ok(live) if live.is_empty() => return Err(unknown()),
+            Ok(live) => live,
+            Err(error) => {
+                self.login_undecided(login.source, &email);
+                return Err(error);
+            }
+        };
+        self.login_succeeded(login.source, &email).await;
+        self.begin_session(choose(live, login.project)?).await
+    }
+    /// What the password opens: of the project that was named, or else of all that know the e-mail address.
+    async fn memberships_opened(&self, login: &Login<'_>, email: &str) -> Result<Vec<Grant>> {
+        let mut rows = self.memberships_of(email).await?;
+        let is_meant = |m: &Membership| login.project.is_none_or(|named| is_named(m.project, &m.project_name, named));
+        if rows.iter().any(is_meant) {
+            rows.retain(is_meant);
+        }
+        rows.truncate(TRIED);
+        let (mut opened, mut tried) = (Vec::new(), false);
+        for row in rows.iter().filter(|m| m.password_hash.is_some()) {
+            tried = true;
+            if self.inner.passwords.verify(login.password, row.password_hash.as_deref()).await? {
+                opened.push(row);
             }
         }
-        if live.is_empty() {
-            self.note_failed_login(person.id, login.source);
-            return Err(unknown());
+        if !tried {
+            self.inner.passwords.verify(login.password, None).await?;
         }
-        self.login_succeeded(&email).await;
-        self.begin_session(choose(live, login.project)?).await
+        let mut live = Vec::new();
+        for row in &opened {
+            live.extend(self.grant_of_member(row)?);
+        }
+        if live.is_empty() {
+            // Where the password was right and the member is suspended, no other project is concerned.
+            let told = if opened.is_empty() { rows } else { opened.into_iter().cloned().collect() };
+            self.note_failed_login(told, login.source);
+        }
+        Ok(live)
+    }
+    async fn memberships_of(&self, email: &str) -> Result<Vec<Membership>> {
+        // PostgreSQL keeps no NUL, and both databases answer alike.
+        if email.contains('\0') {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.inner.store.glance().await?;
+        match tx.member_by_email(email).await? {
+            Some(person) => tx.memberships(person.id).await,
+            None => Ok(Vec::new()),
+        }
     }
     /// A session of somebody whom an OpenID provider vouched for.
     pub(crate) async fn session_for_member(&self, member: MemberId, project: ProjectId) -> Result<Session> {
@@ -248,22 +283,25 @@ impl Service {
         let fact = Fact { action, target: Some(("token", row.id.to_string(), None)), metadata, ..Fact::default() };
         self.audit(tx, grant.project, &grant.who, &fact).await
     }
-    /// Tells the projects of a known person that somebody could not come in as them. Beside the answer, which must not take longer for known people;
+    /// Tells projects that somebody could not come in as their member. Beside the answer, which must not take longer for known people;
     /// not faster than passwords are compared.
-    fn note_failed_login(&self, member: MemberId, source: IpAddr) {
+    fn note_failed_login(&self, told: Vec<Membership>, source: IpAddr) {
+        if told.is_empty() {
+            return;
+        }
         let service = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = service.audit_failed_login(member, source).await {
+            if let Err(error) = service.audit_failed_login(&told, source).await {
                 crate::die_on_failed_sync(&error);
-                tracing::warn!(%error, %member, "a failed login could not be noted");
+                tracing::warn!(%error, "a failed login could not be noted");
             }
         });
     }
-    async fn audit_failed_login(&self, member: MemberId, source: IpAddr) -> Result<()> {
+    async fn audit_failed_login(&self, told: &[Membership], source: IpAddr) -> Result<()> {
         let metadata = Map::from_iter([("source".to_owned(), Value::from(source.to_string()))]);
         let mut tx = self.inner.store.write().await?;
-        for row in tx.memberships(member).await? {
-            let target = Some(("member", member.to_string(), Some(&*row.email)));
+        for row in told {
+            let target = Some(("member", row.member.to_string(), Some(&*row.email)));
             let fact = Fact { action: "member.login_failed", target, metadata: metadata.clone(), ..Fact::default() };
             self.audit(&mut tx, row.project, &Who::Server, &fact).await?;
         }
@@ -271,11 +309,15 @@ impl Service {
     }
 }
 
+/// True if `named` is a project's id or name.
+fn is_named(project: ProjectId, name: &str, named: &str) -> bool {
+    ProjectId::parse(named) == Some(project) || name == named
+}
+
 /// The membership to come in with.
 fn choose(mut live: Vec<Grant>, project: Option<&str>) -> Result<Grant> {
     if let Some(named) = project {
-        let id = ProjectId::parse(named);
-        let found = live.into_iter().find(|g| id == Some(g.project) || g.project_name == named);
+        let found = live.into_iter().find(|g| is_named(g.project, &g.project_name, named));
         return found.ok_or_else(|| Error::invalid_member("project", "You are not a member of such a project."));
     }
     match live.pop() {

@@ -10,6 +10,7 @@ use indelible_store::OutboxRow;
 use tokio::time::sleep;
 
 use super::{AGAIN, push};
+use crate::ingest::OWN;
 use crate::{Inner, Service, die_on_failed_sync, in_time, patience};
 
 /// Facts taken at once.
@@ -40,7 +41,7 @@ pub(super) async fn run(weak: Weak<Inner>) {
 /// The event of a fact, with the fact's name.
 fn named(fact: &OutboxRow) -> String {
     let inner = fact.event.trim_end().strip_suffix('}').unwrap_or(&fact.event);
-    format!("{inner},\"external_id\":\"outbox:{}\"}}", hex(&fact.digest))
+    format!("{inner},\"external_id\":\"{OWN}{}\"}}", hex(&fact.digest))
 }
 
 impl Service {

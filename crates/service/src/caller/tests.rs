@@ -29,6 +29,17 @@ fn two_credentials_allow_what_both_allow() {
 }
 
 #[test]
+fn only_two_operators_operate_together() {
+    let member =
+        |operator| Grant { who: Who::Member { id: MemberId([1; 16]), email: "a@b".into(), name: "A".into(), role: Role::Owner, operator }, ..grant(1, 1, &Scope::ALL, None) };
+    let (one, plain, key) = (member(true), member(false), grant(1, 1, &Scope::ALL, None));
+    assert!(one.admin().is_ok() && one.and(&one).unwrap().admin().is_ok() && one.within(&one).unwrap().admin().is_ok());
+    for (first, second) in [(&one, &plain), (&one, &key), (&plain, &one), (&key, &one)] {
+        assert_eq!(first.and(second).unwrap().admin().unwrap_err().kind(), Kind::Forbidden);
+    }
+}
+
+#[test]
 fn two_credentials_may_not_go_together() {
     let one = grant(1, 1, &Scope::ALL, Some(&["a"]));
     let kind = |other: &Grant| one.and(other).unwrap_err().kind();

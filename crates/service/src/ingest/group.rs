@@ -161,17 +161,17 @@ async fn known_externals(tx: &mut WriteTx, requests: &[Request]) -> Result<Exter
 /// The refusal of a request that has more new events than its project may still store this month.
 fn over_quota(request: &Request, logs: &BTreeMap<(ProjectId, LogKind), OpenLog>, externals: &ExternalIds) -> Option<Error> {
     let quota = request.quota?;
-    let log = logs.get(&(request.project, LogKind::Events))?;
+    let of_project = || LogKind::ALL.into_iter().filter_map(|kind| logs.get(&(request.project, kind)));
     let mut own = HashSet::new();
     let p = &request.prepared;
-    let is_new = |digest: &Option<[u8; 16]>| digest.is_none_or(|d| !externals.contains_key(&(request.project, d)) && own.insert(d));
-    let new: Vec<bool> = p.externals.iter().map(is_new).collect();
-    let new = p.batch.events().iter().zip(new).filter(|(event, new)| *new && event.log == LogKind::Events).count() as u64;
-    let left = quota.saturating_sub(log.head.position - log.head.month_base);
+    let mut is_new = |digest: &Option<[u8; 16]>| digest.is_none_or(|d| !externals.contains_key(&(request.project, d)) && own.insert(d));
+    let new = p.externals.iter().filter(|digest| is_new(digest)).count() as u64;
+    let left = quota.saturating_sub(of_project().map(|log| log.head.position - log.head.month_base).sum());
     if new <= left {
         return None;
     }
-    let wait = u32::try_from((log.received_at.next_month().micros() - log.received_at.micros()) / 1_000_000 + 1).unwrap_or(u32::MAX);
+    let at = of_project().map(|log| log.received_at).max()?;
+    let wait = u32::try_from((at.next_month().micros() - at.micros()) / 1_000_000 + 1).unwrap_or(u32::MAX);
     let text = format!("The plan allows {quota} events a month (UTC); {left} are left, and this request has {new} new ones. Nothing of it was stored.");
     Some(Error::new(Kind::QuotaExceeded(wait), text))
 }
@@ -206,6 +206,7 @@ fn place_events(request: &Request, logs: &mut BTreeMap<(ProjectId, LogKind), Ope
             text
         }));
         outcomes.push(Outcome { log: event.log, position: log.head.position, duplicate: false });
+        log.head.month_base += u64::from(request.own);
         if whole && let Some((_, body)) = frames.next_if(|(range, _)| range.end == i + 1) {
             log.close_with(body)?;
         } else if log.is_full() {

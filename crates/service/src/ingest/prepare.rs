@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::caller::Grant;
 
+/// What the external ids of the server's own events begin with.
+pub(crate) const OWN: &str = "indelible:";
 /// Events named at most that a caller may not write.
 const VIOLATIONS: usize = 100;
 /// Requests with so few events are prepared where they are; larger ones on a thread of their own.
@@ -36,8 +38,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Fails, and names the events, if there are some that `grant` does not see.
+    /// Fails, and names the events, if there are some that `grant` does not see, or that it gives a name of the server's own.
     pub(super) fn new(batch: EventBatch, grant: &Grant, ids: &Ids) -> Result<Self> {
+        if grant.is_served() {
+            refuse_own(&batch)?;
+        }
         let scopes = scopes(&batch, grant)?;
         let mut random = vec![0; batch.len() * 16];
         ids.fill(&mut random)?;
@@ -96,6 +101,15 @@ impl Part {
         }
         Ok(Self { commitments, frames })
     }
+}
+
+/// Whoever asks from outside must not be able to write what looks like a fact of the server's.
+fn refuse_own(batch: &EventBatch) -> Result<()> {
+    let own = |id: &Range<usize>| batch.slice(id).starts_with(OWN.as_bytes());
+    let named = batch.events().iter().enumerate().filter(|(_, event)| event.external_id.as_ref().is_some_and(own));
+    let violation = |i: usize| Violation { index: (batch.len() > 1).then_some(i), ..Violation::new("external_id", "is reserved for the server's own events.") };
+    let violations: Vec<Violation> = named.map(|(i, _)| violation(i)).take(VIOLATIONS).collect();
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
 /// The organization of each event, for a caller who is bound to some: none for others, for whom all ids are the project's.

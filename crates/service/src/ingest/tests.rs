@@ -3,7 +3,7 @@ use indelible_model::line::Line;
 use indelible_model::query::{Order, Query};
 use indelible_model::{Clock, EventBatch, EventId, Ids, Kind, Limits, LogKind, Timestamp};
 
-use crate::{CanExport, CanRead, CanVerify, CanWrite, Coding, Config, Credential, ExportOptions, Format, Grant, Idempotency, Layout, SealConfig, Service};
+use crate::{CanExport, CanRead, CanVerify, CanWrite, Coding, Config, Credential, ExportOptions, Format, Grant, Idempotency, Layout, Scope, Scopes, SealConfig, Service};
 
 async fn service() -> (tempfile::TempDir, Service, Grant) {
     let dir = tempfile::tempdir().unwrap();
@@ -141,6 +141,57 @@ async fn duplicates_get_the_existing_position_and_take_none() {
 }
 
 #[tokio::test]
+async fn names_of_the_servers_own_events_are_refused_from_outside() {
+    let (_dir, service, grant) = service().await;
+    let e = |id: &str| format!(r#"{{"action":"member.login","http":{{}},"external_id":"{id}"}}"#);
+    for id in ["indelible:1", r"\u0069ndelible:1", r"indelible\u003a1"] {
+        let refused = service.append(&grant.permit().unwrap(), batch(&[e("x"), e(id)]), None).await.unwrap_err();
+        let named: Vec<_> = refused.violations().iter().map(|v| (v.member.as_str(), v.message.as_str(), v.index)).collect();
+        assert_eq!(named, [("external_id", "is reserved for the server's own events.", Some(1))], "{id}");
+    }
+    service.append(&grant.permit().unwrap(), batch(&[e("indelible"), e("Indelible:1"), e("x indelible:1")]), None).await.unwrap();
+    // A backup is restored with the names that it has.
+    let machine = service.operator(grant.project).await.unwrap();
+    assert!(!service.append(&machine.permit().unwrap(), batch(&[e("indelible:1")]), None).await.unwrap().outcomes[0].duplicate);
+}
+
+#[tokio::test]
+async fn a_guessed_external_id_gives_nothing_away() {
+    let (_dir, service, grant) = service().await;
+    let e = |id: &str, http: &str| format!(r#"{{"action":"a"{http},"external_id":"{id}"}}"#);
+    let both = || batch(&[e("x", ""), e("y", r#","http":{"status":200}"#), e("x", "")]);
+    service.append(&grant.permit().unwrap(), both(), None).await.unwrap();
+    for (scopes, shown) in [
+        (&[Scope::EventsWrite][..], [false, false, false]),
+        (&[Scope::EventsWrite, Scope::EventsRead], [true, false, true]),
+        (&[Scope::EventsWrite, Scope::LogsRead], [false, true, false]),
+        (&Scope::ALL, [true, true, true]),
+    ] {
+        let write = Grant { scopes: Scopes::of(scopes), ..grant.clone() }.permit::<CanWrite>().unwrap();
+        for idempotency in [idem(&format!("{scopes:?}"), 1), idem(&format!("{scopes:?}"), 1), None] {
+            let again = service.append(&write, both(), idempotency).await.unwrap_or_else(|e| panic!("{scopes:?}: {e}"));
+            let lines = service.appended_lines(&write, again).await;
+            assert_eq!(lines.iter().map(|l| Line::parse(l).is_some()).collect::<Vec<_>>(), shown, "{scopes:?}");
+            assert!(shown[0] || lines[0] == b"{\"sequence_number\":1}");
+        }
+        // One's own new events are shown, also by their key.
+        let own = || batch(&[format!(r#"{{"action":"own{}"}}"#, scopes.len())]);
+        let key = format!("own {scopes:?}");
+        for _ in 0..2 {
+            let stored = service.append(&write, own(), idem(&key, 1)).await.unwrap();
+            assert!(Line::parse(&service.appended_lines(&write, stored).await[0]).is_some());
+        }
+    }
+    // One who is bound to organizations sees what is theirs.
+    let e = |of: &str| format!(r#"{{"action":"a","external_id":"e","organization":{{"id":"{of}"}}}}"#);
+    let write = Grant { organizations: Some(["b".to_owned()].into()), ..grant.clone() }.permit::<CanWrite>().unwrap();
+    for _ in 0..2 {
+        let stored = service.append(&write, batch(&[e("b")]), None).await.unwrap();
+        assert!(Line::parse(&service.appended_lines(&write, stored).await[0]).is_some());
+    }
+}
+
+#[tokio::test]
 async fn an_idempotency_key_replays_for_a_day() {
     let (_dir, service, grant) = service().await;
     let write = grant.permit::<CanWrite>().unwrap();
@@ -151,7 +202,7 @@ async fn an_idempotency_key_replays_for_a_day() {
     assert_eq!(first.outcomes, again.outcomes);
     assert_eq!(service.append(&write, one(), idem("k", 2)).await.unwrap_err().kind(), Kind::KeyReused);
     let both = tokio::join!(service.append(&write, one(), idem("c", 1)), service.append(&write, one(), idem("c", 1)));
-    let conflicts = [&both.0, &both.1].iter().filter(|r| r.as_ref().is_err_and(|e| e.kind() == Kind::Conflict)).count();
+    let conflicts = [&both.0, &both.1].iter().filter(|r| r.as_ref().is_err_and(|e| e.kind() == Kind::InFlight)).count();
     assert_eq!(conflicts, 1);
     service.clock().advance(25 * 3_600_000_000);
     assert!(!service.append(&write, one(), idem("k", 2)).await.unwrap().replayed);
@@ -181,26 +232,33 @@ async fn a_quota_counts_the_months_new_events() {
     let (_dir, service, grant) = service().await;
     let free = grant.permit::<CanWrite>().unwrap();
     service.append(&free, batch(&events(0, 3)), None).await.unwrap();
-    // What was stored before the plan changed counts, in this month and in this log.
+    // What was stored before the plan changed counts, in this month.
     let limited = with_quota(&grant, 10);
     let write = limited.permit::<CanWrite>().unwrap();
     let e = |id: &str| format!(r#"{{"action":"a","external_id":"{id}"}}"#);
     service.append(&write, batch(&[e("x"), e("y"), e("x"), r#"{"action":"h","http":{"status":200}}"#.into()]), idem("k", 1)).await.unwrap();
-    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 5);
-    let refused = service.append(&write, batch(&events(0, 6)), idem("l", 1)).await.unwrap_err();
+    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 6);
+    // What the server stores of itself does not count, in whichever log.
+    let own = || crate::Caller::<CanWrite>::server(grant.project);
+    service.append(&own(), batch(&[r#"{"action":"own","http":{"status":200}}"#.into(), e("own")]), None).await.unwrap();
+    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 6);
+    let refused = service.append(&write, batch(&events(0, 5)), idem("l", 1)).await.unwrap_err();
     // From 2026-02-10T14:32:15.5Z to the end of the month.
     assert_eq!(refused.kind(), Kind::QuotaExceeded(18 * 86_400 + 9 * 3600 + 27 * 60 + 45));
-    assert_eq!(refused.public(), "The plan allows 10 events a month (UTC); 5 are left, and this request has 6 new ones. Nothing of it was stored.");
-    service.append(&write, batch(&events(0, 5)), idem("l", 2)).await.unwrap();
-    // Repeats, replays and the other log are free.
+    assert_eq!(refused.public(), "The plan allows 10 events a month (UTC); 4 are left, and this request has 5 new ones. Nothing of it was stored.");
+    service.append(&write, batch(&events(0, 4)), idem("l", 2)).await.unwrap();
+    // Repeats and replays are free, the other log is not.
     assert!(service.append(&write, batch(&[e("x"), e("y"), e("x"), r#"{"action":"h","http":{"status":200}}"#.into()]), idem("k", 1)).await.unwrap().replayed);
-    let more = batch(&[e("y"), e("x"), r#"{"action":"h","http":{"status":200}}"#.into()]);
-    assert_eq!(service.append(&write, more, None).await.unwrap().outcomes.iter().filter(|o| o.duplicate).count(), 2);
-    assert!(service.append(&write, batch(&[e("z")]), None).await.is_err());
+    assert_eq!(service.append(&write, batch(&[e("y"), e("x")]), None).await.unwrap().outcomes.iter().filter(|o| o.duplicate).count(), 2);
+    for more in [e("z"), r#"{"action":"h","http":{}}"#.into()] {
+        assert!(matches!(service.append(&write, batch(&[e("y"), more]), None).await.unwrap_err().kind(), Kind::QuotaExceeded(_)));
+    }
     // Whoever has no quota is not held up, and counts.
     service.append(&free, batch(&events(0, 1)), None).await.unwrap();
     assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 11);
     service.clock().advance(19 * 86_400_000_000);
+    assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 0);
+    service.append(&own(), batch(&[e("own too")]), None).await.unwrap();
     assert_eq!(service.usage(&limited).await.unwrap().events_this_month, 0);
     service.append(&write, batch(&events(0, 10)), None).await.unwrap();
     assert!(service.append(&write, batch(&[e("z")]), None).await.is_err());

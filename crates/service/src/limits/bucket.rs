@@ -139,6 +139,12 @@ impl Bucket {
     pub(super) fn hand(&self) -> MutexGuard<'_, Hand> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+    /// Keeps a request that was taken and is not used, for as long as it would take to come again.
+    pub(super) fn give_back(&self, now: u64) {
+        let mut hand = self.hand();
+        hand.requests = if now < hand.until { hand.requests.saturating_add(1).min(self.rate.burst) } else { 1 };
+        hand.until = hand.until.max(now.saturating_add(self.rate.each));
+    }
     /// A request out of the hand, or a refusal that is known; `None` if the database must be asked.
     pub(super) fn out_of_hand(&self, now: u64) -> Option<Verdict> {
         let mut hand = self.hand();

@@ -19,15 +19,17 @@ use bucket::{Buckets, Pace, Rate, Verdict};
 use shared::Shared;
 
 const MINUTE: u64 = 60;
-/// Failed logins of an account are counted over this time.
+/// Failed logins are counted over this time.
 const FAILURES_SECS: u64 = 15 * MINUTE;
+/// How many times as often an account may fail from all addresses together: one stranger must not keep its owner out.
+const FROM_ANYWHERE: u64 = 20;
 
 /// How often somebody may try to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginLimits {
     /// Logins a minute from one address.
     pub per_minute: u64,
-    /// Failed logins of one account in 15 minutes.
+    /// Failed logins of one account from one address in 15 minutes; from all addresses together, 20 times as many.
     pub failures: u64,
 }
 
@@ -90,9 +92,25 @@ impl Limiter {
     async fn take(&self, buckets: &Buckets, name: Name, rate: Rate) -> Verdict {
         let bucket = buckets.get(name, rate);
         match &self.shared {
-            None => bucket.take(&self.pace),
+            None => bucket.out_of_hand(self.pace.nanos()).unwrap_or_else(|| bucket.take(&self.pace)),
             Some(shared) => shared.take(&bucket, &name).await,
         }
+    }
+    async fn forget(&self, buckets: &Buckets, name: Name) {
+        buckets.forget(&name);
+        if let Some(shared) = &self.shared {
+            shared.forget(&name).await;
+        }
+    }
+    fn give_back(&self, name: Name, rate: Rate) {
+        self.accounts.get(name, rate).give_back(self.pace.nanos());
+    }
+    /// The buckets that a failed login is taken out of, the narrow one first: what that refuses must not use up the other.
+    fn failures(&self, source: IpAddr, account: &str) -> [(Name, Rate); 2] {
+        let account = account.trim().to_lowercase();
+        let rate = |failures: u64| Rate::new(failures, FAILURES_SECS, failures);
+        let most = self.logins.failures;
+        [(name(b'f', [&subscriber(source), account.as_bytes()]), rate(most)), (name(b'a', [account.as_bytes(), b""]), rate(most.saturating_mul(FROM_ANYWHERE)))]
     }
     fn allowance(&self, limit: u64, verdict: Verdict) -> Allowance {
         let reset_at = Timestamp::clamped(self.clock.now().micros().saturating_add_unsigned(verdict.full_in.div_ceil(1000)));
@@ -124,16 +142,13 @@ fn of_grant(grant: &Grant) -> Option<(Name, u64, Rate)> {
     Some((name(what, [id, &grant.project.0]), limit, Rate::new(limit, MINUTE, burst)))
 }
 
-fn source_name(source: IpAddr) -> Name {
+/// Whom an address belongs to.
+fn subscriber(source: IpAddr) -> Vec<u8> {
     match source.to_canonical() {
-        IpAddr::V4(v4) => name(b's', [b"4", &v4.octets()]),
+        IpAddr::V4(v4) => [&b"4"[..], &v4.octets()].concat(),
         // One subscriber has a whole /64.
-        IpAddr::V6(v6) => name(b's', [b"6", &v6.octets()[..8]]),
+        IpAddr::V6(v6) => [&b"6"[..], &v6.octets()[..8]].concat(),
     }
-}
-
-fn account_name(account: &str) -> Name {
-    name(b'a', [account.trim().to_lowercase().as_bytes(), b""])
 }
 
 impl Service {
@@ -146,28 +161,33 @@ impl Service {
         Admission { allowance: Some(allowance), refused: allowance.retry_after.map(refusal) }
     }
     /// Counts an attempt to log in, before the password is looked at; [`Kind::RateLimited`] if its address tried too often, or the account failed too often.
-    /// It answers alike whether or not there is such an account. [`Service::login_succeeded`] must follow an attempt that was no failure.
+    /// It answers alike whether or not there is such an account. [`Service::login_succeeded`] or [`Service::login_undecided`] must follow an attempt that
+    /// was no failure.
     pub async fn admit_login(&self, source: IpAddr, account: &str) -> Result<()> {
         let limiter = &self.inner.limiter;
-        let LoginLimits { per_minute, failures } = limiter.logins;
-        let tries = [
-            (&limiter.sources, source_name(source), Rate::new(per_minute, MINUTE, per_minute)),
-            // Taken now and given back later, so that many attempts at once are no way around it.
-            (&limiter.accounts, account_name(account), Rate::new(failures, FAILURES_SECS, failures)),
-        ];
-        for (buckets, name, rate) in tries {
-            if let Some(wait) = limiter.take(buckets, name, rate).await.refused_for {
-                return Err(refusal(seconds(wait)));
+        let per_minute = limiter.logins.per_minute;
+        let tries = Rate::new(per_minute, MINUTE, per_minute);
+        let mut wait = limiter.take(&limiter.sources, name(b's', [&subscriber(source), b""]), tries).await.refused_for;
+        // Taken now and given back later, so that many attempts at once are no way around it.
+        for (name, rate) in limiter.failures(source, account) {
+            if wait.is_none() {
+                wait = limiter.take(&limiter.accounts, name, rate).await.refused_for;
             }
         }
-        Ok(())
+        wait.map_or(Ok(()), |wait| Err(refusal(seconds(wait))))
     }
-    /// Forgets the failed logins of an account.
-    pub async fn login_succeeded(&self, account: &str) {
-        let (limiter, name) = (&self.inner.limiter, account_name(account));
-        limiter.accounts.forget(&name);
-        if let Some(shared) = &limiter.shared {
-            shared.forget(&name).await;
+    /// Forgets the failed logins of an account from an address.
+    pub async fn login_succeeded(&self, source: IpAddr, account: &str) {
+        let limiter = &self.inner.limiter;
+        let [(narrow, _), (wide, rate)] = limiter.failures(source, account);
+        limiter.forget(&limiter.accounts, narrow).await;
+        limiter.give_back(wide, rate);
+    }
+    /// Takes back an attempt that failed for another reason than what was shown.
+    pub(crate) fn login_undecided(&self, source: IpAddr, account: &str) {
+        let limiter = &self.inner.limiter;
+        for (name, rate) in limiter.failures(source, account) {
+            limiter.give_back(name, rate);
         }
     }
     /// Deletes shared buckets that are full again, which are as good as none.

@@ -117,22 +117,68 @@ async fn defaults_are_met_by_nobody() {
 }
 
 #[tokio::test]
-async fn failed_logins_are_counted_by_account() {
+async fn failed_logins_are_counted_by_account_and_address() {
     let (_dir, service) = alone(LoginLimits { per_minute: 1000, failures: 3 }).await;
     let from = |n: u8| IpAddr::from([192, 0, 2, n]);
-    for n in 0..3 {
-        service.admit_login(from(n), "Ann@example.com").await.unwrap();
+    for _ in 0..3 {
+        service.admit_login(from(1), "Ann@example.com").await.unwrap();
     }
-    assert_eq!(service.admit_login(from(9), " ann@EXAMPLE.com").await.unwrap_err().kind(), Kind::RateLimited(300));
-    service.admit_login(from(9), "bob@example.com").await.unwrap();
+    assert_eq!(service.admit_login(from(1), " ann@EXAMPLE.com").await.unwrap_err().kind(), Kind::RateLimited(300));
+    // Neither another account nor another address is concerned.
+    service.admit_login(from(1), "bob@example.com").await.unwrap();
+    service.admit_login(from(2), "ann@example.com").await.unwrap();
     service.clock().advance(300 * SECOND);
     service.admit_login(from(1), "ann@example.com").await.unwrap();
     assert!(service.admit_login(from(1), "ann@example.com").await.is_err());
-    service.login_succeeded("ann@example.com").await;
+    service.login_succeeded(from(1), "ann@example.com").await;
     for _ in 0..3 {
         service.admit_login(from(1), "ann@example.com").await.unwrap();
     }
     assert!(service.admit_login(from(1), "ann@example.com").await.is_err());
+    // One subscriber has a whole /64.
+    for n in 1..=3 {
+        service.admit_login(format!("2001:db8::{n}").parse().unwrap(), "ann@example.com").await.unwrap();
+    }
+    assert!(service.admit_login("2001:db8::9".parse().unwrap(), "ann@example.com").await.is_err());
+    service.admit_login("2001:db8:0:1::9".parse().unwrap(), "ann@example.com").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_fails_so_often_from_everywhere() {
+    let (_dir, service) = alone(LoginLimits { per_minute: 1000, failures: 3 }).await;
+    let from = |n: u8| IpAddr::from([192, 0, 2, n]);
+    // What one address is refused does not count for the others.
+    let mut admitted = 0;
+    for _ in 0..100 {
+        admitted += u32::from(service.admit_login(from(0), "ann").await.is_ok());
+    }
+    for n in 1..100 {
+        admitted += u32::from(service.admit_login(from(n), "ann").await.is_ok());
+    }
+    assert_eq!(admitted, 60);
+    assert_eq!(service.admit_login(from(200), "ann").await.unwrap_err().kind(), Kind::RateLimited(15));
+    service.admit_login(from(200), "bob").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_decided_is_no_failure() {
+    let (_dir, service) = alone(LoginLimits { per_minute: 10_000, failures: 3 }).await;
+    let from = IpAddr::from([192, 0, 2, 1]);
+    for _ in 0..100 {
+        service.admit_login(from, "ann").await.unwrap();
+        service.login_undecided(from, "ann");
+    }
+    // Nor is it a way to more failures.
+    let mut admitted = 0;
+    for _ in 0..10 {
+        admitted += u32::from(service.admit_login(from, "ann").await.is_ok());
+    }
+    assert_eq!(admitted, 3);
+    // One that succeeds leaves no trace in what all addresses have together.
+    for _ in 0..100 {
+        service.login_succeeded(from, "ann").await;
+        service.admit_login(from, "ann").await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -181,7 +227,7 @@ async fn nodes_share_their_buckets() {
         nodes[n % 3].admit_login(from, "ann").await.unwrap();
     }
     assert!(nodes[2].admit_login(from, "ann").await.is_err());
-    nodes[0].login_succeeded("ann").await;
+    nodes[0].login_succeeded(from, "ann").await;
     assert!(nodes[0].admit_login(from, "ann").await.is_ok());
     nodes[0].sweep_rates().await.unwrap();
 }

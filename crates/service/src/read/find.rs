@@ -37,7 +37,7 @@ impl Service {
 }
 
 /// True if the credential sees the event of a stored line.
-fn sees(grant: &Grant, line: &[u8]) -> bool {
+pub(crate) fn sees(grant: &Grant, line: &[u8]) -> bool {
     grant.organizations.is_none() || Line::parse(line).is_some_and(|line| grant.sees(Fields::read(line.action, line.details).get(Field::OrganizationId)))
 }
 

@@ -6,6 +6,7 @@
 
 mod export;
 mod find;
+mod gather;
 mod page;
 mod report;
 mod scan;
@@ -25,6 +26,7 @@ use crate::budget::Budget;
 use crate::{Config, in_time, patience};
 
 pub use export::{Coding, Export, ExportOptions, Finished, Format};
+pub(crate) use find::sees;
 pub use page::Page;
 pub use report::Cover;
 pub use verify::Verification;

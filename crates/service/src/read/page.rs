@@ -8,17 +8,21 @@ use indelible_model::query::{Order, Query};
 use indelible_model::{Error, Filter, LogKind, ProjectId, Result};
 use tokio::task::JoinHandle;
 
+use super::gather::Gather;
 use super::scan::Scan;
 use super::{RETRIES, Reader, anew, not_gone};
 use crate::Service;
+use crate::budget::Reservation;
 use crate::caller::{Caller, Reading};
 
 /// Bytes of lines of a unit whose rows are only selected: a whole row group.
 const SELECT_BYTES: usize = 16 << 20;
 /// Events of a page at most.
 const PAGE_EVENTS: u64 = 1000;
+/// Bytes of a page's lines at most, unless its first one is longer.
+pub(super) const PAGE_BYTES: usize = 8 << 20;
 
-/// Some events in the order asked for.
+/// Some events in the order asked for: as many as were asked for, or fewer where they are large (8 MiB of lines).
 #[derive(Debug, Default)]
 pub struct Page {
     /// Stored lines without line feeds.
@@ -27,6 +31,8 @@ pub struct Page {
     pub has_more: bool,
     /// Position of the last one.
     pub last_position: Option<u64>,
+    /// The room that its lines take. It goes on with what is made of them, until that was sent.
+    pub held: Vec<Reservation>,
 }
 
 /// A unit and those of its rows that pass, in the making.
@@ -76,7 +82,7 @@ impl Drop for Selection {
 }
 
 impl Service {
-    /// The events of a query after `skip`, up to `limit` (at most a thousand).
+    /// The events of a query after `skip`, up to `limit` (at most a thousand) and 8 MiB of lines. [`indelible_model::Kind::Unavailable`] if there is no room for even the first one.
     pub async fn page<P: Reading>(&self, caller: &Caller<P>, mut query: Query) -> Result<Page> {
         caller.grant().may_read(query.log)?;
         query.filter = caller.grant().narrow(query.filter);
@@ -88,8 +94,8 @@ impl Service {
         let back = query.order == Order::Descending;
         let mut skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
         let mut selection = Selection::new(&self.inner.reader, caller.project(), query, head);
-        let mut jobs = Vec::new();
-        let (mut taken, mut page) = (0, Page::default());
+        let mut gather = Gather::new(&self.inner.reader, back);
+        let (mut taken, mut more) = (0, false);
         while let Some((unit, selected)) = selection.next().await? {
             let count = selected.count(&unit);
             if skip >= count {
@@ -104,24 +110,14 @@ impl Service {
                 rows.reverse();
             }
             rows.drain(..std::mem::take(&mut skip));
-            page.has_more = rows.len() > limit - taken;
+            more = rows.len() > limit - taken;
             rows.truncate(limit - taken);
-            if let Some(last) = rows.last() {
-                taken += rows.len();
-                page.last_position = Some(unit.position(*last));
-                for part in rows.chunks(rows.len().div_ceil(self.inner.reader.shared.worker_count)) {
-                    let (reader, unit, part) = (self.inner.reader.clone(), unit.clone(), part.to_vec());
-                    jobs.push(tokio::spawn(async move { reader.work(move || lines(&unit, part, back)).await }));
-                }
-            }
-            if page.has_more {
+            taken += rows.len();
+            if !gather.push(&unit, &rows).await? || more {
                 break;
             }
         }
-        for job in jobs {
-            page.lines.extend(job.await.map_err(Error::internal)??);
-        }
-        Ok(page)
+        gather.finish(more).await
     }
 
     /// How many events match, whatever skip and limit say.

@@ -1,6 +1,6 @@
 //! Keys: who makes which, what they are worth, and how long.
 
-use indelible_model::{Kind, ids};
+use indelible_model::{Kind, Timestamp, ids};
 use serde_json::Value;
 
 use super::{DAY, grant, node, small};
@@ -111,6 +111,29 @@ async fn nobody_gives_more_than_they_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_keys_keys_end_with_it_and_are_no_faster() {
+    let (_dir, service, owner) = start().await;
+    let spec = || KeySpec::new("k", Scopes::of(&[Scope::KeysManage, Scope::EventsRead]));
+    let after = |micros: i64| Timestamp::clamped(service.clock().now().micros() + micros);
+    let end = after(DAY);
+    let maker = make(&service, &owner, KeySpec { expires_at: Some(end), per_minute: Some(60), ..spec() }).await;
+    let maker = come(&service, &maker.secret).await.unwrap();
+    let same = make(&service, &maker, spec()).await.key;
+    assert_eq!((same.expires_at, same.per_minute), (Some(end), Some(60)));
+    let sooner = after(DAY - 1);
+    let less = make(&service, &maker, KeySpec { expires_at: Some(sooner), per_minute: Some(59), ..spec() }).await.key;
+    assert_eq!((less.expires_at, less.per_minute), (Some(sooner), Some(59)));
+    assert_eq!(refused(&service, &maker, KeySpec { expires_at: Some(after(DAY + 1)), ..spec() }).await, Kind::Forbidden);
+    assert_eq!(refused(&service, &maker, KeySpec { per_minute: Some(61), ..spec() }).await, Kind::Forbidden);
+    // One without an end gives any, and its token makes none.
+    let free = make(&service, &owner, KeySpec { per_minute: Some(1000), ..spec() }).await;
+    let free = come(&service, &free.secret).await.unwrap();
+    make(&service, &free, KeySpec { expires_at: Some(after(2 * DAY)), ..spec() }).await;
+    let session = service.token_for_key(&free, free.scopes, "api").await.unwrap();
+    assert_eq!(refused(&service, &come(&service, &session.jwt).await.unwrap(), spec()).await, Kind::Forbidden);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bound_caller_sees_and_manages_bound_keys_only() {
     let (_dir, service, owner) = start().await;
     let mut made = Vec::new();
@@ -145,6 +168,11 @@ async fn a_plan_limits_keys_and_members() {
     let change = |plan: &str| ProjectChange { plan: Some(plan.to_owned()), ..ProjectChange::default() };
     assert_eq!(service.project_update(&admin, owner.project, change("large")).await.unwrap_err().kind(), Kind::Invalid);
     assert_eq!(service.project_update(&admin, owner.project, change("small")).await.unwrap().plan, "small");
+    for default in ["default", ""] {
+        assert_eq!(service.project_update(&admin, owner.project, change(default)).await.unwrap().plan, "");
+        assert_eq!(service.plan(default).unwrap().name, "unrestricted");
+        service.project_update(&admin, owner.project, change("small")).await.unwrap();
+    }
     let owner = come(&service, "lp_sk_test_0123456789").await.unwrap();
     assert_eq!(owner.plan.name, "small");
     let second = make(&service, &owner, KeySpec::new("second", Scopes::all())).await;

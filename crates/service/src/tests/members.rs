@@ -3,7 +3,7 @@
 use indelible_model::{Kind, LogKind, MemberId, Query};
 use serde_json::Value;
 
-use super::sessions::{PASSWORD, come};
+use super::sessions::{PASSWORD, come, come_to};
 use super::{grant, node, small};
 use crate::{Caller, CanManageMembers, CanReadLogs, Grant, KeySpec, Member, MemberChange, MemberSpec, Role, Scope, Scopes, Service, Who, testing};
 
@@ -160,18 +160,23 @@ async fn one_project_says_nothing_of_a_person_in_another() {
     let (eve, _) = made(&service, &other_machine, spec("eve@example.com", Role::Owner)).await;
     let (ann, _) = made(&service, &machine, spec("ann@example.com", Role::Auditor)).await;
     let eve = manager(&come(&service, &eve.email, PASSWORD).await.unwrap().grant);
-    // Who has an account keeps their password, and stays what they are elsewhere.
-    let taken = MemberSpec { password: Some("eves password".to_owned()), ..spec("ann@example.com", Role::Member) };
-    assert_eq!(service.member_create(&eve, taken).await.unwrap_err().kind(), Kind::Conflict);
-    let there = service.member_create(&eve, MemberSpec { name: "Annie".into(), ..spec("ann@example.com", Role::Member) }).await.unwrap();
+    // Somebody who is known elsewhere is made like anybody, with a password for here.
+    let there = MemberSpec { name: "Annie".into(), password: Some("eves password".to_owned()), ..spec("ann@example.com", Role::Owner) };
+    let there = service.member_create(&eve, there).await.unwrap();
     assert_eq!((there.id, there.name.as_str()), (ann.id, "Annie"));
-    assert_eq!(service.member_update(&eve, ann.id, password("eves password")).await.unwrap_err().kind(), Kind::Forbidden);
-    service.member_update(&eve, ann.id, MemberChange { active: Some(false), ..MemberChange::default() }).await.unwrap();
+    let again = service.member_create(&eve, spec("ann@example.com", Role::Member)).await.unwrap_err();
+    assert_eq!((again.kind(), again.to_string().as_str()), (Kind::Conflict, "Somebody with this e-mail address is a member already."));
+    // Each password opens its own project, and needs no name of it.
     let here = come(&service, "ann@example.com", PASSWORD).await.unwrap().grant;
     assert!(here.project == machine.project() && matches!(&here.who, Who::Member { name, .. } if name == "Somebody"));
+    assert_eq!(come(&service, "ann@example.com", "eves password").await.unwrap().grant.project, other);
+    assert!(come_to(&service, "ann@example.com", "eves password", Some("default")).await.is_err());
+    // Nothing that is done there holds here.
+    service.member_update(&eve, ann.id, password("eves new password")).await.unwrap();
+    assert!(come(&service, "ann@example.com", "eves password").await.is_err());
+    service.member_update(&eve, ann.id, MemberChange { active: Some(false), ..MemberChange::default() }).await.unwrap();
     service.member_remove(&eve, ann.id).await.unwrap();
-    assert!(come(&service, "ann@example.com", PASSWORD).await.is_ok());
-    // In one project only, and of no more than that: its managers may.
+    assert!(service.still_valid(&here).await.unwrap() && come(&service, "ann@example.com", PASSWORD).await.is_ok());
     service.member_update(&machine, ann.id, password("another password")).await.unwrap();
     assert!(come(&service, "ann@example.com", PASSWORD).await.is_err());
     assert!(!service.still_valid(&here).await.unwrap());
@@ -182,10 +187,21 @@ async fn one_project_says_nothing_of_a_person_in_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_makes_somebody_first_does_not_get_in_elsewhere() {
+    let (_dir, service, machine) = start().await;
+    let other = service.project_create(&service.on_the_machine(), "other").await.unwrap();
+    let eve: Caller<CanManageMembers> = service.operator(other).await.unwrap().permit().unwrap();
+    made(&service, &eve, spec("newhire@example.com", Role::Member)).await;
+    service.member_create(&machine, spec("newhire@example.com", Role::Admin)).await.unwrap();
+    assert_eq!(come(&service, "newhire@example.com", PASSWORD).await.unwrap().grant.project, other);
+    assert_eq!(come_to(&service, "newhire@example.com", PASSWORD, Some("default")).await.unwrap_err().kind(), Kind::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operators_password_is_not_a_projects() {
     let (_dir, service, machine) = start().await;
-    let (ann, _) = made(&service, &machine, spec("ann@example.com", Role::Owner)).await;
     let first = owner(&service, &machine).await;
+    let (ann, _) = made(&service, &machine, spec("ann@example.com", Role::Owner)).await;
     let ann_grant = come(&service, &ann.email, PASSWORD).await.unwrap().grant;
     assert_eq!(service.member_update(&manager(&ann_grant), first.id, password("a good password")).await.unwrap_err().kind(), Kind::Forbidden);
     assert_eq!(ann_grant.admin().unwrap_err().kind(), Kind::Forbidden);
@@ -199,6 +215,7 @@ async fn an_operators_password_is_not_a_projects() {
     assert_eq!(service.project_create(&ann.admin().unwrap(), "new").await.unwrap_err().kind(), Kind::Conflict);
     let own: Vec<_> = service.projects_of(&ann).await.unwrap().into_iter().map(|p| p.name).collect();
     assert_eq!(own, ["default", "new"]);
+    assert_eq!(come_to(&service, "ann@example.com", "a better password", Some("new")).await.unwrap().grant.project, made);
     let members = service.members(&service.operator(made).await.unwrap().permit().unwrap()).await.unwrap();
     assert_eq!(members.iter().map(|m| (m.email.as_str(), m.role)).collect::<Vec<_>>(), [("ann@example.com", Role::Owner)]);
 }

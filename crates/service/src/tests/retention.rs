@@ -8,13 +8,13 @@ use indelible_model::fields::Field;
 use indelible_model::ids::hex;
 use indelible_model::line::Line;
 use indelible_model::query::Query;
-use indelible_model::{EventBatch, EventId, Kind, Limits, LogKind, ProjectId, Timestamp};
+use indelible_model::{EventBatch, EventId, Kind, Limits, LogKind, MemberId, ProjectId, Timestamp};
 use serde_json::{Value, json};
 
 use super::{DAY, lines, node, small, valid};
 use crate::holds::{HoldFilter, HoldSpec, Holding, Placed};
-use crate::retention::{Kept, Marker, Retention};
-use crate::{CanManageProject, CanRead, CanReadLogs, CanVerify, CanWrite, Config, Grant, SealConfig, Service, testing, transfer};
+use crate::retention::{ACTIVITY_LEAST_DAYS, Kept, Marker, Retention};
+use crate::{CanManageProject, CanRead, CanReadLogs, CanVerify, CanWrite, Config, Grant, Role, SealConfig, Service, Who, testing, transfer};
 
 /// The delay of a shorter retention, and the grace of files, in microseconds.
 const DELAY: i64 = 7 * DAY;
@@ -339,4 +339,48 @@ async fn holds_and_retention_are_the_whole_projects_and_go_with_a_copy() {
     copy.hold_release(&manage, hold.id, "over").await.unwrap();
     copy.sweep_now().await;
     assert_eq!(events(&copy, &grant).await.expired, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_operator_thins_the_log_that_watches() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = node(&config(dir.path()), 1).await;
+    let grant = super::grant(&service).await;
+    let put = async |grant: &Grant, log, days| service.retention_set(&grant.permit::<CanManageProject>().unwrap(), log, days).await;
+    assert!(matches!(grant.who, Who::Key { .. }));
+    let member = |operator| Who::Member { id: MemberId([1; 16]), email: "a@b.c".into(), name: "a".into(), role: Role::Owner, operator };
+    for who in [grant.who.clone(), member(false)] {
+        let grant = Grant { who, ..grant.clone() };
+        for days in [1, ACTIVITY_LEAST_DAYS - 1] {
+            let error = put(&grant, LogKind::Activity, Some(days)).await.unwrap_err();
+            assert!(error.kind() == Kind::Forbidden && error.to_string().contains("184 days"), "{error}");
+        }
+        for days in [Some(400), Some(ACTIVITY_LEAST_DAYS), None] {
+            put(&grant, LogKind::Activity, days).await.unwrap();
+        }
+        put(&grant, LogKind::Events, Some(1)).await.unwrap();
+    }
+    for who in [Who::Operator, Who::Server, member(true)] {
+        assert_eq!(put(&Grant { who, ..grant.clone() }, LogKind::Activity, Some(7)).await.unwrap().announced.unwrap().0, 7);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_claims_the_future_keeps_its_segment_for_one_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = node(&config(dir.path()), 1).await;
+    let grant = super::grant(&service).await;
+    set(&service, &grant, Some(10)).await;
+    service.clock().advance(DELAY);
+    let mut batch = EventBatch::default();
+    batch.push(br#"{"action":"a"}"#, &Limits::default()).unwrap();
+    batch.push(br#"{"action":"b","occurred_at":"2999-01-01T00:00:00Z"}"#, &Limits::default()).unwrap();
+    service.append(&grant.permit::<CanWrite>().unwrap(), batch, None).await.unwrap();
+    assert!(service.seal_log_once(&grant).await);
+    let gone = async |later| {
+        service.clock().advance(later);
+        service.sweep_now().await;
+        events(&service, &grant).await.expired
+    };
+    assert_eq!((gone(10 * DAY + 1).await, gone(DAY - 1).await, gone(1).await), (0, 0, 2));
 }

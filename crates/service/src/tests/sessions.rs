@@ -10,7 +10,7 @@ use crate::{CanExport, CanManageKeys, CanRead, Credential, Grant, KeySpec, Login
 pub(super) const PASSWORD: &str = "correct horse battery";
 const HOUR: i64 = 3_600_000_000;
 
-async fn come_to(service: &Service, email: &str, password: &str, project: Option<&str>) -> Result<Session> {
+pub(super) async fn come_to(service: &Service, email: &str, password: &str, project: Option<&str>) -> Result<Session> {
     service.login(Login { email, password, project, source: IpAddr::V4(Ipv4Addr::LOCALHOST) }).await
 }
 
@@ -81,10 +81,13 @@ async fn members_of_several_projects_name_one_once_they_are_known() {
     let (_dir, service, machine) = start().await;
     let other = service.project_create(&service.on_the_machine(), "other").await.unwrap();
     service.project_create(&service.on_the_machine(), "foreign").await.unwrap();
+    let there = service.operator(other).await.unwrap().permit().unwrap();
     service.member_create(&machine, with_password(spec("ann@example.com", Role::Member))).await.unwrap();
-    service.member_create(&service.operator(other).await.unwrap().permit().unwrap(), spec("ann@example.com", Role::Auditor)).await.unwrap();
+    // Without a password of its own another project changes nothing.
+    let ann = service.member_create(&there, spec("ann@example.com", Role::Auditor)).await.unwrap();
+    assert_eq!(come(&service, "ann@example.com", PASSWORD).await.unwrap().grant.project, machine.project());
+    service.member_update(&there, ann.id, MemberChange { password: Some(PASSWORD.into()), ..MemberChange::default() }).await.unwrap();
     assert_eq!(come(&service, "ann@example.com", "a wrong password").await.unwrap_err().kind(), Kind::Unauthenticated);
-    assert_eq!(come_to(&service, "ann@example.com", "a wrong password", Some("foreign")).await.unwrap_err().kind(), Kind::Unauthenticated);
     let which = come(&service, "ann@example.com", PASSWORD).await.unwrap_err();
     assert_eq!((which.kind(), which.violations()[0].member.as_str()), (Kind::Invalid, "project"));
     for named in ["other", &other.to_string()] {
@@ -93,6 +96,41 @@ async fn members_of_several_projects_name_one_once_they_are_known() {
     let foreign = come_to(&service, "ann@example.com", PASSWORD, Some("foreign")).await.unwrap_err();
     let missing = come_to(&service, "ann@example.com", PASSWORD, Some("nowhere")).await.unwrap_err();
     assert_eq!((foreign.kind(), foreign.to_string()), (missing.kind(), missing.to_string()));
+    for named in ["foreign", "other"] {
+        assert_eq!(come_to(&service, "ann@example.com", "a wrong password", Some(named)).await.unwrap_err().kind(), Kind::Unauthenticated);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_login_is_told_to_whom_it_concerns() {
+    let (_dir, service, machine) = start().await;
+    let other = service.project_create(&service.on_the_machine(), "other").await.unwrap();
+    let there: crate::Caller<crate::CanManageMembers> = service.operator(other).await.unwrap().permit().unwrap();
+    service.member_create(&machine, with_password(spec("ann@example.com", Role::Member))).await.unwrap();
+    let spec = MemberSpec { password: Some("another password".into()), ..spec("ann@example.com", Role::Member) };
+    service.member_create(&there, spec).await.unwrap();
+    let failed = async |grant: &Grant| facts(&service, grant).await.iter().filter(|f| f["action"] == "member.login_failed").count();
+    let told = async |wanted: (usize, usize)| {
+        let mut told = (0, 0);
+        for _ in 0..200 {
+            told = (failed(machine.grant()).await, failed(there.grant()).await);
+            if told == wanted {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(told, wanted);
+    };
+    // What is right in one project is no failure in another.
+    come(&service, "ann@example.com", PASSWORD).await.unwrap();
+    come(&service, "ann@example.com", "another password").await.unwrap();
+    come_to(&service, "ann@example.com", PASSWORD, Some("other")).await.unwrap_err();
+    told((0, 1)).await;
+    come(&service, "ann@example.com", "a wrong password").await.unwrap_err();
+    told((1, 2)).await;
+    come_to(&service, "ann@example.com", PASSWORD, Some("nowhere")).await.unwrap_err();
+    come_to(&service, "ann@example.com", "a wrong password", Some("default")).await.unwrap_err();
+    told((2, 2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

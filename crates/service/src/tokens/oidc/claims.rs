@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::config::OidcProvider;
 use crate::caller::Role;
-use crate::members::check_email;
+use crate::members::{check_binding, check_email};
 use crate::tokens::jwt::{Claims, Refusal};
 
 pub(super) const MAX_SUBJECT: usize = 255;
@@ -20,6 +20,8 @@ const EVERY: &str = "*";
 pub(crate) struct ForeignClaims {
     pub(super) provider: Arc<OidcProvider>,
     pub(super) subject: String,
+    /// The second in which they were made; 0 if they do not tell.
+    pub(super) issued_at: i64,
     /// Only if the provider says that it is theirs.
     pub(super) email: Option<String>,
     pub(super) name: Option<String>,
@@ -77,7 +79,9 @@ impl ForeignClaims {
         // An address that anybody could claim must not become a member's: administrators find members by it.
         let verified = claims.find("email_verified").is_some_and(|v| *v == true || *v == "true");
         let email = text("email").filter(|_| verified).and_then(|e| check_email(&e).ok());
-        Ok(Self { provider: Arc::clone(provider), subject: subject.to_owned(), email, name: text("name"), role, organizations })
+        #[expect(clippy::cast_possible_truncation, reason = "a time that does not fit is the last or the first one")]
+        let issued_at = claims.find("iat").and_then(Value::as_f64).unwrap_or(0.0) as i64;
+        Ok(Self { provider: Arc::clone(provider), subject: subject.to_owned(), issued_at, email, name: text("name"), role, organizations })
     }
     /// What the person may do now, given what they might do before; `None` if nothing.
     pub(super) fn rights(&self, before: Option<&Rights>) -> Option<Rights> {
@@ -91,7 +95,8 @@ impl ForeignClaims {
             Said::Nothing => return None,
             Said::This(organizations) => organizations.clone(),
         };
-        (organizations.is_some() || !role.is_bound()).then_some(Rights { role, organizations })
+        let bound = organizations.clone().map(Into::into);
+        check_binding(role, &bound).is_ok().then_some(Rights { role, organizations })
     }
 }
 

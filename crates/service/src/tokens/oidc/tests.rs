@@ -210,7 +210,7 @@ async fn logins_that_do_not_belong_together_fail() {
     let (nonce, query) = (begun.parameters["nonce"].clone(), begun.query());
     let good = |fake: &Fake| fake.answers(&fake.token(&service, "in delible", |c| c["nonce"] = nonce.clone().into()));
     let fails = async |kept: &str, query: &str| {
-        service.login_succeeded(&format!("login {kept}")).await;
+        service.login_succeeded(SOURCE, &format!("login {kept}")).await;
         service.clock().advance(10_000_000);
         let error = service.oidc_finish("corp", kept, query, SOURCE).await.unwrap_err();
         assert_eq!((error.kind(), error.public()), (Kind::Unauthenticated, "The login failed. Begin it again."), "{error}");
@@ -320,7 +320,7 @@ async fn a_providers_token_is_a_credential_for_its_audience() {
     for (i, lie) in lies.iter().enumerate() {
         assert_eq!(refused(&service, &with(lie)).await, Kind::Unauthenticated, "{i}");
     }
-    let claims = json!({ "iss": fake.issuer, "aud": AUDIENCE, "sub": "ann", "exp": 9_999_999_999_i64, "groups": ["admin"] });
+    let claims = json!({ "iss": fake.issuer, "aud": AUDIENCE, "sub": "ann", "iat": service.clock().now().micros() / 1_000_000, "exp": 9_999_999_999_i64, "groups": ["admin"] });
     for kind in ["logout+jwt", "oidc-state+jwt", "secevent+jwt"] {
         assert_eq!(refused(&service, &sign(&fake.pair, "one", kind, &claims)).await, Kind::Unauthenticated);
     }
@@ -403,6 +403,63 @@ async fn people_are_what_their_claims_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn older_claims_change_nothing_and_give_no_more_than_newer_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    let service = open(&dir, vec![fake.provider()]).await;
+    let groups = |groups: &[&str]| {
+        service.clock().advance(1_000_000);
+        fake.token(&service, AUDIENCE, |c| c["groups"] = json!(groups))
+    };
+    let (first, admin, auditor) = (groups(&["audit"]), groups(&["admin"]), groups(&["audit"]));
+    let (ann, _) = role(&bearer(&service, &first).await.unwrap());
+    // The newest counts, though it changes nothing.
+    bearer(&service, &auditor).await.unwrap();
+    let late = bearer(&service, &admin).await.unwrap();
+    assert_eq!((role(&late), late.scopes), ((ann, Role::Auditor), Role::Auditor.scopes()));
+    // More than it claims itself a token does not give, whatever came after it.
+    let newer = groups(&["admin"]);
+    assert_eq!(role(&bearer(&service, &newer).await.unwrap()), (ann, Role::Admin));
+    let less = bearer(&service, &auditor).await.unwrap();
+    assert_eq!((role(&less), less.scopes), ((ann, Role::Auditor), Role::Auditor.scopes()));
+    assert_eq!(role(&bearer(&service, &newer).await.unwrap()), (ann, Role::Admin));
+    // What was changed here is not undone by a token of before.
+    let project = service.project("default").await.unwrap();
+    let owner = service.operator(project).await.unwrap().permit::<CanManageMembers>().unwrap();
+    service.member_update(&owner, ann, MemberChange { role: Some(Role::Auditor), ..MemberChange::default() }).await.unwrap();
+    assert_eq!(role(&bearer(&service, &newer).await.unwrap()), (ann, Role::Auditor));
+    // Nor the end of a membership, which ends what was made of it.
+    let begun = Begun::new(&service).await;
+    service.clock().advance(1_000_000);
+    fake.answers(&fake.token(&service, "in delible", |c| c["nonce"] = begun.parameters["nonce"].clone().into()));
+    let session = begun.finish(&service, &begun.query()).await.unwrap();
+    assert_eq!(refused(&service, &groups(&[])).await, Kind::Forbidden);
+    for old in [&newer, &auditor] {
+        assert_eq!(refused(&service, old).await, Kind::Forbidden);
+    }
+    assert_eq!(role(&bearer(&service, &groups(&["audit"])).await.unwrap()), (ann, Role::Auditor));
+    assert_eq!(refused(&service, &session.jwt).await, Kind::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_leave_no_project_without_an_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start().await;
+    let service = open(&dir, vec![fake.provider()]).await;
+    let project = service.project("default").await.unwrap();
+    let owner: Membership = service.inner.store.glance().await.unwrap().member_list(project).await.unwrap().remove(0);
+    service.identity_link(&service.on_the_machine(), project, owner.member, "corp", "ann").await.unwrap();
+    let less = bearer(&service, &fake.token(&service, AUDIENCE, |_| ())).await.unwrap();
+    assert_eq!((role(&less), less.scopes), ((owner.member, Role::Auditor), Role::Auditor.scopes()));
+    assert!(less.admin().is_err());
+    assert_eq!(refused(&service, &fake.token(&service, AUDIENCE, |c| c["groups"] = json!([]))).await, Kind::Forbidden);
+    let begun = Begun::new(&service).await;
+    fake.answers(&fake.token(&service, "in delible", |c| c["nonce"] = begun.parameters["nonce"].clone().into()));
+    assert_eq!(begun.finish(&service, &begun.query()).await.unwrap_err().kind(), Kind::Forbidden);
+    assert_eq!(service.inner.store.glance().await.unwrap().membership(project, owner.member).await.unwrap(), Some(owner));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_makes_nobody_a_member() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start().await;
@@ -437,7 +494,7 @@ async fn unknown_people_stay_out_until_they_are_joined_to_a_member() {
     link("ann").await.unwrap();
     assert_eq!(link("ann").await.unwrap_err().kind(), Kind::Conflict);
     assert_eq!(role(&bearer(&service, &token).await.unwrap()), (owner.member, Role::Owner));
-    let identity = Identity { issuer: fake.issuer.clone(), subject: "ann".into(), member: owner.member };
+    let identity = Identity { issuer: fake.issuer.clone(), subject: "ann".into(), member: owner.member, claims_at: service.clock().now().micros() / 1_000_000 };
     assert_eq!(tx.identity_list(owner.member).await.unwrap(), [identity]);
     assert_eq!(service.identity_link(&admin, project, MemberId([9; 16]), "corp", "x").await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(service.identity_link(&admin, project, owner.member, "nobody", "x").await.unwrap_err().kind(), Kind::NotFound);

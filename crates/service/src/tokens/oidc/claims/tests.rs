@@ -69,6 +69,10 @@ fn organizations_bind_whom_they_are_claimed_of() {
     let boss = |orgs: Value| read(&corp, &json!({ "sub": "s", "realm": { "roles": "boss" }, "orgs": orgs })).unwrap().rights(None);
     assert_eq!(boss(json!("*")), rights(Role::Admin, None));
     assert_eq!(boss(json!([])), None);
+    // An owner is bound to nothing.
+    let corp = provider(|p| (p.organizations_claim, p.roles) = (Some("orgs".into()), BTreeMap::from([("boss".into(), Role::Owner)])));
+    let owner = |orgs: Value| read(&corp, &json!({ "sub": "s", "realm": { "roles": "boss" }, "orgs": orgs })).unwrap().rights(None);
+    assert_eq!((owner(json!("*")), owner(json!("a"))), (rights(Role::Owner, None), None));
 }
 
 #[test]
