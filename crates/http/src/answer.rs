@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use bytes::Bytes;
 use indelible_model::{Error, Result};
+use indelible_service::Reservation;
 use serde::Serialize;
 
 /// An answer with a body that is JSON already.
@@ -33,6 +35,20 @@ pub(crate) fn unstored(status: StatusCode, body: &impl Serialize) -> Result<Resp
     let mut response = json(status, serde_json::to_vec(body).map_err(Error::internal)?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// A JSON answer made of a page, which keeps the page's room until it was sent.
+pub(crate) fn page(body: Vec<u8>, held: Vec<Reservation>) -> Response {
+    struct Held {
+        body: Vec<u8>,
+        _room: Vec<Reservation>,
+    }
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.body
+        }
+    }
+    json(StatusCode::OK, Bytes::from_owner(Held { body, _room: held }))
 }
 
 /// `{"data":[...]` of stored lines, still without its closing brace.

@@ -1,7 +1,8 @@
 //! The API log: what was asked, by whom, and how it was answered, as events in the caller's project.
 //!
-//! Promises: every answer to a request with a valid credential is recorded when its last byte is sent, or when the transfer breaks off; a request waits a second at most
-//! for room to be recorded. Bodies are kept as far as the settings say, masked and cut; what passes is neither buffered nor slowed down.
+//! Promises: every answer to a request with a valid credential is recorded when its last byte is sent, or when the transfer breaks off; of a caller above its rate
+//! limit, one a minute. A request waits a second at most for room to be recorded, and holds none while its answer is on its way. Bodies are kept as far as the
+//! settings say, masked and cut; what passes is neither buffered nor slowed down.
 //! Never: keeps a secret or a streamed answer, or records a request without a valid credential, which belongs to no project.
 
 mod actions;
@@ -20,7 +21,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use indelible_model::Timestamp;
-use indelible_service::{ApiCall, Room};
+use indelible_service::ApiCall;
 use serde_json::Map;
 use utoipa::openapi::OpenApi;
 
@@ -43,8 +44,13 @@ const API: &str = "API";
 const URL_CHARS: usize = 4096;
 const AGENT_CHARS: usize = 512;
 const LABEL_CHARS: usize = 100;
+const METHOD_CHARS: usize = 20;
+/// More that is read of them: a credential that begins in what is kept is known by its first characters.
+const BEYOND: usize = 200;
+/// The end of what is read, where half a credential may stand.
+const UNSURE: usize = 100;
 /// Bytes of a record without its bodies and its URL, about.
-const BASE_BYTES: usize = 2 << 10;
+const BASE_BYTES: usize = 768;
 
 /// Which bodies the API log keeps. Those of ingest are never kept: what they hold is in the log `events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +119,7 @@ impl ApiLog {
             return (request, None);
         }
         let method = request.method().clone();
-        let key = format!("{method} {route}");
-        let named = self.routes.get(&key).cloned().unwrap_or_else(|| Named::unknown(&method, route));
+        let named = actions::of(&self.routes, &method, route);
         let of = |name: HeaderName| request.headers().get(name).cloned();
         let mut begun = Begun {
             at,
@@ -128,7 +133,7 @@ impl ApiLog {
             method,
             body: None,
         };
-        if begun.changes() && !begun.named.ingest && self.config.bodies != Bodies::None && !request.body().is_end_stream() {
+        if begun.sends() && !begun.named.ingest && self.config.bodies != Bodies::None && !request.body().is_end_stream() {
             let captured = Arc::<Mutex<Captured>>::default();
             begun.body = Some(Sent { captured: Arc::clone(&captured), media: of(header::CONTENT_TYPE), coded: is_coded(request.headers()) });
             let limit = self.config.body_bytes;
@@ -146,9 +151,29 @@ fn media(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|v| v.to_str().ok())
 }
 
+/// A method as it may be kept: clients may make one up.
+fn verb(method: &Method) -> String {
+    masked(method.as_str(), METHOD_CHARS, mask::plain)
+}
+
 /// What a client chose, as it may be kept.
 fn shown(value: &HeaderValue, chars: usize) -> String {
-    shorten(mask::plain(&String::from_utf8_lossy(value.as_bytes())), chars)
+    let bytes = value.as_bytes();
+    // No character has more than four bytes.
+    masked(&String::from_utf8_lossy(&bytes[..bytes.len().min(4 * (chars + BEYOND + 1))]), chars, mask::plain)
+}
+
+/// The beginning of a text without secrets. Only so much of it is read as can be kept.
+fn masked(text: &str, chars: usize, mask: fn(&str) -> String) -> String {
+    let Some((end, _)) = text.char_indices().nth(chars + BEYOND) else { return shorten(mask(text), chars) };
+    let mut out = mask(&text[..end]);
+    let sure = out.char_indices().rev().nth(UNSURE - 1).map_or(0, |(at, _)| at);
+    out.truncate(sure);
+    out = shorten(out, chars);
+    if !out.ends_with('…') {
+        out.push('…');
+    }
+    out
 }
 
 fn shorten(mut text: String, chars: usize) -> String {
@@ -160,18 +185,22 @@ fn shorten(mut text: String, chars: usize) -> String {
 }
 
 fn url(uri: &Uri) -> String {
-    let mut text = mask::plain(uri.path());
+    let mut text = masked(uri.path(), URL_CHARS, mask::plain);
     if let Some(query) = uri.query() {
         text.push('?');
-        text.push_str(&mask::query(query));
+        text.push_str(&masked(query, URL_CHARS, mask::query));
     }
     shorten(text, URL_CHARS)
 }
 
 impl Begun {
+    /// True for requests whose body says what they ask for.
+    fn sends(&self) -> bool {
+        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
     /// True for requests that may change something.
     fn changes(&self) -> bool {
-        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+        self.sends() && !self.named.reads()
     }
     /// Has the answer recorded when its last byte is sent, if it is one to be recorded.
     pub(crate) async fn end(self, app: &Shared, learnt: Learnt, id: &RequestId, response: Response) -> Response {
@@ -182,6 +211,10 @@ impl Begun {
             (None, Some(withdrawn)) => (withdrawn, REFUSED),
             (None, None) => return response,
         };
+        // Not by the status: where there is no route the answer is another.
+        if learnt.allowance.is_some_and(|a| a.retry_after.is_some()) && !app.service.tells_of_limit(&grant) {
+            return response;
+        }
         let status = response.status();
         let length = response.body().size_hint().exact();
         let kept = match config.bodies {
@@ -191,7 +224,6 @@ impl Begun {
         };
         let request_body = self.body.as_ref().and_then(|sent| mask::body(&sent.captured.lock().unwrap_or_else(PoisonError::into_inner), media(sent.media.as_ref()), sent.coded));
         let captured = (kept && !self.named.ingest && length.is_some_and(|n| n > 0)).then(Captured::default);
-        let project = grant.project;
         let call = ApiCall {
             grant,
             action,
@@ -200,7 +232,7 @@ impl Begun {
             ip: self.peer.map(|p| p.0.to_string()),
             user_agent: self.agent.map(|v| shown(&v, AGENT_CHARS)),
             request_id: id.as_str().to_owned(),
-            method: self.method.as_str().to_owned(),
+            method: verb(&self.method),
             endpoint: self.named.endpoint,
             url: url(&self.uri),
             status: status.as_u16(),
@@ -212,13 +244,13 @@ impl Begun {
         };
         let answer = if captured.is_some() { 2 * config.body_bytes } else { 0 };
         let bytes = BASE_BYTES + call.url.len() + call.request_body.as_ref().map_or(0, String::len) + answer;
-        let Some(room) = app.service.room(project, bytes).await else { return response };
+        app.service.wait_for_room(bytes).await;
         let pending = Pending {
             app: Arc::clone(app),
-            room,
             call,
             started: self.started,
-            streamed: length.is_none(),
+            // The router takes away what a `HEAD` does not show, after us.
+            streamed: length.is_none() && self.method != Method::HEAD,
             captured,
             media: response.headers().get(header::CONTENT_TYPE).cloned(),
             coded: is_coded(response.headers()),
@@ -273,7 +305,6 @@ struct Recorded {
 /// A call that is recorded once it is known how it ended.
 struct Pending {
     app: Shared,
-    room: Room,
     call: ApiCall,
     started: Instant,
     streamed: bool,
@@ -324,7 +355,7 @@ impl Pending {
                 metadata.insert("rows".to_owned(), rows.into());
             }
         }
-        self.app.service.record(self.room, &self.call);
+        self.app.service.record(&self.call);
     }
 }
 
@@ -364,3 +395,6 @@ impl Drop for Recorded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ fn merge(below: Response, mut rendered: Response, failed: &Failed) -> Response {
 fn retry_after(error: &Error) -> Option<u32> {
     match error.kind() {
         Kind::Unavailable(seconds) | Kind::StorageFull(seconds) | Kind::RateLimited(seconds) | Kind::QuotaExceeded(seconds) => Some(seconds.max(1)),
-        Kind::Conflict => Some(1),
+        Kind::InFlight => Some(1),
         _ => None,
     }
 }

@@ -82,7 +82,7 @@ impl Standing {
 /// The answer that streams `export` for as long as `grant` holds. What fails before the first bytes are there is an error with a status.
 pub(crate) async fn respond(mut export: Export, head: Head, request: &RequestId, (service, grant): (&Service, &Grant)) -> Result<Response> {
     let standing = Standing { service: service.clone(), grant: grant.clone(), checked: Instant::now() };
-    let snapshot = export.snapshot();
+    let (snapshot, whole) = (export.snapshot(), grant.organizations.is_none());
     let first = export.next().await.transpose()?;
     let rows = RowsSent::default();
     let mut response = Response::new(Body::new(Frames(Box::pin(frames(first, export, head.options.digest, request.clone(), standing, rows.clone())))));
@@ -95,7 +95,10 @@ pub(crate) async fn respond(mut export: Export, head: Head, request: &RequestId,
     if head.options.digest {
         headers.insert(header::TRAILER, HeaderValue::from_static("Content-Digest, Indelible-Rows"));
     }
-    headers.insert(SNAPSHOT, HeaderValue::from(snapshot));
+    // The position counts the whole project's events.
+    if whole {
+        headers.insert(SNAPSHOT, HeaderValue::from(snapshot));
+    }
     if let Some(name) = conneg::name(head.options.coding) {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }

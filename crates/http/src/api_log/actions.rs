@@ -12,7 +12,7 @@ use utoipa::openapi::path::PathItem;
 /// Requests that have no name of their own.
 const REQUEST: &str = "api.request";
 
-/// Operations with their actions: as they are, and with a filter.
+/// Operations that read, with their actions: as they are, and with a filter.
 const ACTIONS: &[(&str, &str, &str)] = &[
     ("listEvents", "events.listed", "events.searched"),
     ("listAuditLog", "events.listed", "events.searched"),
@@ -35,13 +35,6 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("getRetention", "retention.read", "retention.read"),
     ("listHolds", "holds.listed", "holds.listed"),
     ("getHold", "hold.read", "hold.read"),
-    ("listMembers", "members.listed", "members.listed"),
-    ("getMember", "member.read", "member.read"),
-    ("getRetention", "retention.read", "retention.read"),
-    ("listHolds", "holds.listed", "holds.listed"),
-    ("getHold", "hold.read", "hold.read"),
-    ("getProject", "project.read", "project.read"),
-    ("listProjects", "projects.listed", "projects.listed"),
 ];
 
 /// Operations that store events.
@@ -66,9 +59,9 @@ impl Named {
         let (plain, filtered) = ACTIONS.iter().find(|(id, ..)| *id == operation).map_or((REQUEST, REQUEST), |(_, plain, filtered)| (*plain, *filtered));
         Self { plain, filtered, endpoint: endpoint(method, route).into(), ingest: INGEST.contains(&operation) }
     }
-    /// A route that the document does not have.
-    pub(super) fn unknown(method: &Method, route: &str) -> Self {
-        Self::new("", method, route)
+    /// It reads and changes nothing, whatever its method.
+    pub(super) fn reads(&self) -> bool {
+        self.plain != REQUEST
     }
     /// The action of a request with this query.
     pub(super) fn action(&self, query: Option<&str>) -> &'static str {
@@ -88,6 +81,17 @@ pub(super) fn routes(document: &OpenApi) -> HashMap<String, Named> {
     routes
 }
 
+/// What a request is called. `HEAD` is the `GET` whose head it asks for, and LoyaltyDog's paths are the same below `/api`.
+pub(super) fn of(routes: &HashMap<String, Named>, method: &Method, route: &str) -> Named {
+    let path = route.strip_prefix("/api").filter(|path| path.starts_with("/v2/")).unwrap_or(route);
+    let like = if method == Method::HEAD { &Method::GET } else { method };
+    match routes.get(&format!("{like} {path}")) {
+        Some(named) if like == method => named.clone(),
+        Some(named) => Named { endpoint: endpoint(method, path).into(), ..named.clone() },
+        None => Named::new("", method, route),
+    }
+}
+
 /// The methods of a path with the ids of their operations.
 fn operations(item: &PathItem) -> Vec<(Method, &str)> {
     let all = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::PUT, &item.put), (Method::PATCH, &item.patch), (Method::DELETE, &item.delete)];
@@ -96,9 +100,9 @@ fn operations(item: &PathItem) -> Vec<(Method, &str)> {
 
 /// `POST_v1_vouchers_import_csv` for `POST /v1/vouchers/importCSV`.
 fn endpoint(method: &Method, route: &str) -> String {
-    let mut out = method.as_str().to_owned();
+    let mut out = format!("{}_", super::verb(method));
     let mut lower = false;
-    for c in route.chars() {
+    for c in route.trim_start_matches('/').chars() {
         match c {
             '{' | '}' | '*' => {}
             c if c.is_ascii_alphanumeric() => {
@@ -128,7 +132,7 @@ mod tests {
             (Method::POST, "/v1/vouchers/importCSV", "POST_v1_vouchers_import_csv"),
             (Method::GET, "/v1/async-actions/{id}", "GET_v1_async_actions_id"),
             (Method::GET, "/v1/organizations/{organizationId}/audit-log", "GET_v1_organizations_organization_id_audit_log"),
-            (Method::GET, "unmatched", "GETunmatched"),
+            (Method::GET, "unmatched", "GET_unmatched"),
         ] {
             assert_eq!(endpoint(&method, route), want);
         }
@@ -142,7 +146,37 @@ mod tests {
         {
             assert_eq!(list.action(query), want, "{query:?}");
         }
-        assert_eq!(Named::unknown(&Method::PUT, "/x").action(Some("a=b")), "api.request");
+        assert_eq!(of(&HashMap::new(), &Method::PUT, "/x").action(Some("a=b")), "api.request");
+    }
+
+    #[test]
+    fn other_ways_to_the_same_route() {
+        let routes = routes(&crate::documented().into_openapi());
+        for (method, route, action, endpoint) in [
+            (Method::GET, "/v1/events", "events.listed", "GET_v1_events"),
+            (Method::HEAD, "/v1/events", "events.listed", "HEAD_v1_events"),
+            (Method::HEAD, "/v1/events/export", "events.exported", "HEAD_v1_events_export"),
+            (Method::GET, "/api/v2/token", "api.request", "GET_v2_token"),
+            (Method::GET, "unmatched", "api.request", "GET_unmatched"),
+            (Method::DELETE, "/v1/events", "api.request", "DELETE_v1_events"),
+        ] {
+            let named = of(&routes, &method, route);
+            assert_eq!((named.action(None), &*named.endpoint), (action, endpoint), "{method} {route}");
+        }
+    }
+
+    #[test]
+    fn what_reads_by_post_is_a_read() {
+        let routes = routes(&crate::documented().into_openapi());
+        for (method, route, reads) in [
+            (Method::POST, "/v1/organizations/{organization_id}/dashboard/change-logs", true),
+            (Method::POST, "/v1/organizations/{organization_id}/users/{user_id}/change-logs", true),
+            (Method::POST, "/v1/events", false),
+            (Method::POST, "/v1/api-keys", false),
+        ] {
+            assert!(routes.contains_key(&format!("{method} {route}")), "{route}");
+            assert_eq!(of(&routes, &method, route).reads(), reads, "{route}");
+        }
     }
 
     #[test]
@@ -151,6 +185,8 @@ mod tests {
         let known: Vec<String> = document.paths.paths.values().flat_map(operations).map(|(_, id)| id.to_owned()).collect();
         let missing: Vec<_> = ACTIONS.iter().map(|(id, ..)| id).chain(INGEST).filter(|id| !known.iter().any(|k| k == *id)).collect();
         assert!(missing.is_empty(), "{missing:?}");
+        let once: std::collections::BTreeSet<_> = ACTIONS.iter().map(|(id, ..)| id).collect();
+        assert_eq!(once.len(), ACTIONS.len(), "an operation stands twice");
         assert!(routes(&document).values().all(|r| r.endpoint.contains('_')));
     }
 }

@@ -5,6 +5,7 @@
 //! Never: fails; a body that cannot be shown safely is described instead.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use indelible_model::json::{Scanner, string_end, unescape, write_string};
 use memchr::memchr;
@@ -117,32 +118,61 @@ pub(super) fn plain(text: &str) -> String {
     out
 }
 
-/// The name that ends at `end`, not before `from`; quotes and spaces may follow it.
+/// The name that ends at `end`, not before `from`; quotes, escaped or not, and spaces may follow it.
 fn name_before(text: &str, from: usize, end: usize) -> &str {
     let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'%');
     let back = |to: usize, goes: &dyn Fn(&u8) -> bool| to - text.as_bytes()[from..to].iter().rev().take_while(|b| goes(b)).count();
-    let name_end = back(end, &|b| matches!(b, b' ' | b'"' | b'\''));
+    let name_end = back(end, &|b| matches!(b, b' ' | b'"' | b'\'' | b'\\'));
     &text[back(name_end, &is_name)..name_end]
 }
 
-/// The bytes of the value that begins at `at`, perhaps after spaces, a quote and the word that says which kind of credential it is.
-fn value_after(bytes: &[u8], mut at: usize) -> std::ops::Range<usize> {
-    let mut quote = None;
-    while let Some(b @ (b' ' | b'\t' | b'"' | b'\'')) = bytes.get(at) {
-        quote = Some(*b).filter(|b| matches!(b, b'"' | b'\''));
-        at += 1;
+/// The bytes of the value that begins at `at`, perhaps after spaces, a quote and the word that says which kind of credential it is. A quoted value ends at its
+/// quote, whatever else is in it; any other at white space or `&`.
+fn value_after(bytes: &[u8], at: usize) -> Range<usize> {
+    let skip = |at: usize, is: fn(u8) -> bool| at + bytes[at..].iter().take_while(|b| is(**b)).count();
+    let is_space = |b| matches!(b, b' ' | b'\t');
+    let opening = skip(at, is_space);
+    let quotes = &bytes[opening..skip(opening, |b| matches!(b, b'"' | b'\'' | b'\\'))];
+    let last = quotes.iter().rposition(|b| *b != b'\\');
+    let mut start = last.map_or(opening, |last| opening + last + 1);
+    let goes_on = bytes.get(start).is_some_and(|b| !b.is_ascii_whitespace() && !matches!(b, b'&' | b',' | b';' | b')' | b'}' | b']' | b'<' | b'>'));
+    let is_empty = !goes_on && quotes.iter().filter(|b| **b != b'\\').count() == 2;
+    let is_json = at >= 2 && bytes[at - 2] == b'"' && last.is_none();
+    if is_empty || (is_json && is_word(&bytes[start..])) {
+        return start..start;
     }
     for word in ["bearer ", "basic "] {
-        if bytes.get(at..at + word.len()).is_some_and(|b| b.eq_ignore_ascii_case(word.as_bytes())) {
-            at += word.len();
+        if bytes.get(start..start + word.len()).is_some_and(|b| b.eq_ignore_ascii_case(word.as_bytes())) {
+            start = skip(start + word.len(), is_space);
         }
     }
-    let ends = |b: u8| match quote {
-        Some(quote) => b == quote,
-        None => b.is_ascii_whitespace() || matches!(b, b'&' | b'"' | b'\'' | b'<' | b'>' | b',' | b';' | b')' | b'}' | b']' | b'\\'),
+    let end = match last {
+        Some(last) => {
+            let slashes = quotes[..last].iter().rev().take_while(|b| **b == b'\\').count();
+            closing(bytes, start, quotes[last], slashes)
+        }
+        None => skip(start, |b| !b.is_ascii_whitespace() && b != b'&'),
     };
-    let len = bytes[at..].iter().take_while(|b| !ends(**b)).count();
-    at..at + len
+    start..end
+}
+
+/// Where a quoted value ends: at its quote with as many backslashes before it as the first had, for text may be quoted within quoted text.
+fn closing(bytes: &[u8], start: usize, quote: u8, slashes: usize) -> usize {
+    let mut before = 0;
+    for (at, b) in bytes.iter().enumerate().skip(start) {
+        // Pairs of them are backslashes themselves.
+        if *b == quote && (before <= slashes || before % 2 == 0) {
+            return at - before.min(slashes);
+        }
+        before = if *b == b'\\' { before + 1 } else { 0 };
+    }
+    bytes.len()
+}
+
+/// True if one of JSON's words stands here, which are no secrets.
+fn is_word(bytes: &[u8]) -> bool {
+    let ends = |b: Option<&u8>| b.is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b',' | b'}' | b']'));
+    ["null", "true", "false"].iter().any(|word| bytes.strip_prefix(word.as_bytes()).is_some_and(|rest| ends(rest.first())))
 }
 
 /// The end of the credential that begins at `at`.
@@ -150,8 +180,12 @@ fn credential(bytes: &[u8], at: usize) -> Option<usize> {
     let follows = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
     CREDENTIALS.iter().find_map(|(start, least, anywhere)| {
         let rest = bytes[at..].strip_prefix(start.as_bytes())?;
+        // Before it is measured: what is measured and left would be measured again and again.
+        if follows && !*anywhere {
+            return None;
+        }
         let len = start.len() + rest.iter().take_while(|b| in_credential(**b)).count();
-        ((*anywhere || !follows) && len >= *least).then_some(at + len)
+        (len >= *least).then_some(at + len)
     })
 }
 

@@ -72,6 +72,7 @@ impl Shown {
 /// Make an API key
 ///
 /// The key itself is shown in this answer only. Without `scopes` it has all that the caller's key has, without `organizations` it sees all that the caller sees.
+/// A key that a key makes ends with its maker at the latest and has no more requests a minute; without `expires_at` and `per_minute` it has its maker's. A key's token makes no keys.
 /// `face` says whose clients it is for, and so how it looks; every face works on every path. Voucherify's clients send `application_id` and the key as a pair.
 /// A key of face `widget` reads the timeline and nothing else.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", operation_id = "createApiKey", security(("key" = ["keys:manage"])),

@@ -21,6 +21,8 @@ use crate::failed::Answer;
 use crate::openapi::schemas;
 use crate::query::Params;
 
+const MEMBERS: &[&str] = &["name", "plan"];
+
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(route!(own)).routes(route!(list, create)).routes(route!(update))
 }
@@ -34,9 +36,11 @@ struct Shown {
     created_at: String,
 }
 
-impl From<ProjectInfo> for Shown {
-    fn from(project: ProjectInfo) -> Self {
-        Self { id: project.id.to_string(), name: project.name, plan: project.plan, created_at: project.created_at.to_string() }
+impl Shown {
+    /// With the plan that the project has now, also where it has none of its own.
+    fn of(app: &Shared, project: ProjectInfo) -> Self {
+        let plan = app.service.plan(&project.plan).map_or(project.plan, |plan| plan.name.clone());
+        Self { id: project.id.to_string(), name: project.name, plan, created_at: project.created_at.to_string() }
     }
 }
 
@@ -105,7 +109,7 @@ async fn list(State(app): State<Shared>, RawQuery(query): RawQuery, who: Identif
         Ok(admin) => app.service.projects(&admin).await?,
         Err(_) => app.service.projects_of(&who.grant).await?,
     };
-    Ok(answer::data(StatusCode::OK, &projects.into_iter().map(Shown::from).collect::<Vec<_>>())?)
+    Ok(answer::data(StatusCode::OK, &projects.into_iter().map(|p| Shown::of(&app, p)).collect::<Vec<_>>())?)
 }
 
 /// Make a project
@@ -116,19 +120,19 @@ async fn list(State(app): State<Shared>, RawQuery(query): RawQuery, who: Identif
     responses((status = 201, description = "The project.", body = schemas::ProjectListedAnswer), (status = 409, description = "The name is taken.", body = schemas::Error)))]
 async fn create(State(app): State<Shared>, RawQuery(query): RawQuery, who: Identified, headers: HeaderMap, body: Body) -> Answer {
     let admin = who.grant.admin()?;
-    let mut wanted = Object::receive(&app, query.as_deref(), &headers, body, &["name", "plan"]).await?;
+    let mut wanted = Object::receive(&app, query.as_deref(), &headers, body, MEMBERS).await?;
     let (name, plan) = (wanted.required("name", MAX_NAME), wanted.text("plan", MAX_NAME));
     wanted.finish()?;
     // Before the project is there: a plan that is none leaves nothing behind.
     plan.as_deref().map(|plan| app.service.plan(plan)).transpose()?;
     let id = app.service.project_create(&admin, &name).await?;
     let made = app.service.project_update(&admin, id, ProjectChange { plan, ..ProjectChange::default() }).await?;
-    Ok(answer::data(StatusCode::CREATED, &Shown::from(made))?)
+    Ok(answer::data(StatusCode::CREATED, &Shown::of(&app, made))?)
 }
 
 /// Change a project's name or plan
 ///
-/// For operators of the server. What is absent stays; an empty plan is the default one.
+/// For operators of the server. What is absent stays. The plan `default`, or null, is the default one.
 #[utoipa::path(patch, path = "/v1/projects/{id}", tag = "Projects", operation_id = "updateProject", security(("key" = [])),
     params(("id" = String, Path, description = "`prj_` and 32 hex digits.")),
     request_body(content = schemas::ProjectChange),
@@ -136,13 +140,23 @@ async fn create(State(app): State<Shared>, RawQuery(query): RawQuery, who: Ident
         (status = 409, description = "The name is taken.", body = schemas::Error)))]
 async fn update(State(app): State<Shared>, RawQuery(query): RawQuery, who: Identified, id: Named, headers: HeaderMap, body: Body) -> Answer {
     let admin = who.grant.admin()?;
-    let mut wanted = Object::receive(&app, query.as_deref(), &headers, body, &["name", "plan"]).await?;
-    let change = ProjectChange { name: wanted.text("name", MAX_NAME), plan: wanted.text("plan", MAX_NAME) };
-    wanted.finish()?;
+    let change = change(Object::receive(&app, query.as_deref(), &headers, body, MEMBERS).await?)?;
     let id = id.ok().and_then(|Path(id)| ProjectId::parse(&id)).ok_or_else(|| Error::not_found("Project"))?;
     let project = app.service.project_update(&admin, id, change).await?;
-    Ok(answer::data(StatusCode::OK, &Shown::from(project))?)
+    Ok(answer::data(StatusCode::OK, &Shown::of(&app, project))?)
+}
+
+/// Reads what to change.
+fn change(mut body: Object) -> Result<ProjectChange> {
+    let named = body.names("plan");
+    let (name, plan) = (body.text("name", MAX_NAME), body.text("plan", MAX_NAME));
+    body.finish()?;
+    // A plan of null is none of its own.
+    Ok(ProjectChange { name, plan: plan.or_else(|| named.then(String::new)) })
 }
 
 /// The id of the path, whatever characters it has.
 type Named = Result<Path<String>, PathRejection>;
+
+#[cfg(test)]
+mod tests;

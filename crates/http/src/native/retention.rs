@@ -84,10 +84,12 @@ async fn show(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authori
 /// Set how long events are kept
 ///
 /// Longer takes effect at once. Shorter is announced, and takes effect after the server's `retention_delay` (7 days, unless it is set otherwise); setting the present value takes that back.
+/// The log `activity` is kept for at least 184 days: fewer are for operators of the server.
 #[utoipa::path(put, path = "/v1/retention/{log}", tag = "Retention", operation_id = "setRetention", security(("key" = ["project:manage"])),
     params(("log" = String, Path, description = "`events` or `activity`.")),
     request_body(content = schemas::RetentionDays),
-    responses((status = 200, description = "The retention as it is now.", body = schemas::RetentionAnswer), (status = 404, description = "There is no such log.", body = schemas::Error)))]
+    responses((status = 200, description = "The retention as it is now.", body = schemas::RetentionAnswer), (status = 403, description = "The caller may not, or not so few days of `activity`.", body = schemas::Error),
+        (status = 404, description = "There is no such log.", body = schemas::Error)))]
 async fn set(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authorized<CanManageProject>, log: Named, headers: HeaderMap, body: Body) -> Answer {
     let days = days(Object::receive(&app, query.as_deref(), &headers, body, &["days"]).await?)?;
     let name = log.map(|Path(name)| name).unwrap_or_default();

@@ -8,6 +8,7 @@ use indelible_model::time::End;
 use indelible_model::{EventId, HoldId, LogKind, Timestamp};
 use indelible_service::holds::{Hold as LegalHold, HoldFilter, HoldSpec, Holding};
 use indelible_service::{CanManageProject, CanReadLogs, Service};
+use serde_json::Value;
 
 use super::{caller, parse_log};
 use crate::config::flags::StoreFlags;
@@ -139,10 +140,17 @@ impl Hold {
 fn shown(hold: &LegalHold) -> String {
     let what = match &hold.what {
         Holding::Events(ids) => format!("{} events", out::grouped(ids.len() as u64)),
+        Holding::Matching(filter) if *filter == HoldFilter::default() => "everything".to_owned(),
         Holding::Matching(filter) => filter.to_json().to_string(),
     };
-    let state = hold.released.as_ref().map_or_else(|| "live".to_owned(), |end| format!("released {}", end.at));
-    format!("{}  {}  {}  {what}  {state}", hold.id, hold.created_at, hold.case)
+    let state = hold.released.as_ref().map_or_else(|| "live".to_owned(), |end| format!("released {} by {}: {}", end.at, person(&end.by), end.reason));
+    format!("{}  {}  {}  {what}  placed by {}: {}  {state}", hold.id, hold.created_at, hold.case, person(&hold.placed_by), hold.reason)
+}
+
+/// Who it was: of a member the address, of a key its name, else the id.
+fn person(actor: &Value) -> &str {
+    let known = ["/meta/email", "/meta/name", "/id"].into_iter().find_map(|at| actor.pointer(at)?.as_str());
+    known.unwrap_or("unknown")
 }
 
 /// Places, lists or releases.
@@ -174,4 +182,27 @@ pub(crate) async fn run(hold: &Hold, service: &Service) -> Result<ExitCode, Fail
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use indelible_service::holds::Release;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_hold_is_shown_with_who_and_why() {
+        let at = Timestamp::parse("2026-02-10T14:32:15Z").unwrap();
+        let operator = json!({ "id": "operator", "type": "operator" });
+        let what = Holding::Matching(HoldFilter::default());
+        let mut hold = LegalHold { id: HoldId([7; 16]), case: "2026-114".into(), reason: "Letter of 2 March".into(), what, placed_by: operator, created_at: at, released: None };
+        let id = hold.id;
+        assert_eq!(shown(&hold), format!("{id}  {at}  2026-114  everything  placed by operator: Letter of 2 March  live"));
+        let ann = json!({ "id": "mem_1", "type": "member", "meta": { "name": "Ann", "email": "ann@example.com" } });
+        hold.what = Holding::Matching(HoldFilter { log: Some(LogKind::Events), ..HoldFilter::default() });
+        hold.released = Some(Release { by: ann, reason: "Settled".into(), at });
+        assert!(shown(&hold).ends_with(&format!("Letter of 2 March  released {at} by ann@example.com: Settled")) && shown(&hold).contains("events"), "{}", shown(&hold));
+        assert_eq!(person(&json!({ "id": "key_1", "meta": { "name": "billing" } })), "billing");
+    }
 }

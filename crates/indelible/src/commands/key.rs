@@ -67,10 +67,10 @@ pub(crate) struct New {
     /// A name for people
     #[arg(long)]
     name: String,
-    /// What it may do; may be given more than once [default: everything]
+    /// What it may do: events:read, events:write, verify, export, keys:manage, logs:read, members:manage, project:manage or timeline; may be given more than once [default: everything]
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// Whose clients it is for
+    /// Whose clients it is for: logproof, widget, aitronos, voucherify, loyaltydog or loyaltydog-test
     #[arg(long, default_value = "logproof", value_parser = parse_face)]
     face: Face,
     /// An organization that it is bound to; may be given more than once [default: the whole project]

@@ -47,7 +47,7 @@ pub(crate) enum Member {
         of: Of,
         /// E-mail address or id
         member: String,
-        /// The new role
+        /// The new role: owner, admin, member, auditor, MERCHANT_ADMIN or MERCHANT_STAFF
         #[arg(value_parser = parse_role)]
         role: Role,
         /// An organization to bind them to; may be given more than once [default: as before]
@@ -60,7 +60,7 @@ pub(crate) enum Member {
         #[arg(long)]
         operator: Option<YesNo>,
     },
-    /// Set a member's password; all their sessions end
+    /// Set the password that opens the project for a member; their sessions there end
     Password {
         #[command(flatten)]
         of: Of,
@@ -87,7 +87,7 @@ pub(crate) struct New {
     /// A name for people [default: the e-mail address]
     #[arg(long)]
     name: Option<String>,
-    /// What to make of them
+    /// What to make of them: owner, admin, member, auditor, MERCHANT_ADMIN or MERCHANT_STAFF
     #[arg(long, value_parser = parse_role)]
     role: Role,
     /// An organization that they are bound to; may be given more than once [default: the whole project]
@@ -99,7 +99,7 @@ pub(crate) struct New {
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
-    /// No password: they have an account, or come by an OpenID provider
+    /// No password: they come by an OpenID provider
     #[arg(long, conflicts_with = "password_stdin")]
     no_password: bool,
 }
@@ -210,7 +210,7 @@ async fn find(service: &Service, caller: &Caller<CanManageMembers>, named: &str)
 /// A refusal that no later try changes.
 fn told(error: Error) -> Failure {
     match error.kind() {
-        Kind::Conflict => Failure::new(error.to_string()).then("`indelible member list` shows who there is; --no-password adds somebody who has an account elsewhere."),
+        Kind::Conflict => Failure::new(error.to_string()).then("`indelible member list` shows who there is."),
         _ => error.into(),
     }
 }

@@ -17,8 +17,10 @@ pub(crate) enum Accepts {
     Secret,
     /// A password that must not be shown, or nothing.
     Password,
-    /// A log filter.
+    /// A text that is not empty.
     Text,
+    /// A log filter.
+    Filter,
     /// Any text, or none.
     Optional,
     /// `postgres://...`, which may hold a password and must not be shown; or nothing.
@@ -71,8 +73,8 @@ impl Accepts {
             Self::Origins => "ORIGINS",
             Self::Secret => "KEY",
             Self::Password => "PASSWORD",
-            Self::Text => "FILTER",
-            Self::Optional => "TEXT",
+            Self::Text | Self::Optional => "TEXT",
+            Self::Filter => "FILTER",
             Self::DatabaseUrl | Self::ObjectsUrl | Self::PublicUrl => "URL",
             Self::Word(_) => "WORD",
             Self::Count(..) => "N",
@@ -114,7 +116,7 @@ settings! {
         "oidc_file" Some("oidc-file"), Accepts::MaybePath, "", "A TOML file of OpenID providers whose people may log in or bring tokens: docs/operations/openid.md.";
     }
     "log" {
-        "log" Some("log"), Accepts::Text, "info", "What is logged to standard error: error, warn, info, debug, trace, or a filter such as info,indelible_http=debug. Commands other than serve start at warn.";
+        "log" Some("log"), Accepts::Filter, "info", "What is logged to standard error: error, warn, info, debug, trace, or a filter such as info,indelible_http=debug. Commands other than serve start at warn.";
         "log_format" Some("log-format"), Accepts::Word(&["auto", "text", "json"]), "auto", "auto is text on a terminal and JSON lines elsewhere.";
     }
     "limits" {
@@ -133,7 +135,7 @@ settings! {
         "plans_file" Some("plans-file"), Accepts::MaybePath, "", "A TOML file of plans instead of the built-in free, pro and enterprise: docs/plans.md.";
         "plan" Some("plan"), Accepts::Text, "unrestricted", "The plan of projects that have none of their own.";
         "login_per_minute" Some("login-per-minute"), Accepts::Count(1, 1_000_000), "60", "Logins a minute from one address (of IPv6, one /64).";
-        "login_failures" Some("login-failures"), Accepts::Count(1, 1_000_000), "10", "Failed logins of one account in 15 minutes.";
+        "login_failures" Some("login-failures"), Accepts::Count(1, 1_000_000), "10", "Failed logins of one account from one address in 15 minutes; from all addresses together, 20 times as many.";
     }
     "activity" {
         "api_log" Some("api-log"), Accepts::Word(&["yes", "no"]), "yes", "Record what is asked of the server in each project's log activity: docs/operations/activity.md. Changes of keys, roles, retention and holds are recorded in any case.";
@@ -164,7 +166,7 @@ settings! {
     }
     "memory" {
         "ingest_budget" Some("ingest-budget"), Accepts::Size(MIB, 1024 * GIB), "128MiB", "All bodies that are being taken in may hold this much; beyond it callers are told to come back.";
-        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "48MiB", "What all exports have in the making, counted in bytes of lines; beyond it each goes on with one small unit at a time.";
+        "read_budget" Some("read-budget"), Accepts::Size(MIB, 1024 * GIB), "48MiB", "What exports have in the making and pages of lists hold until they are sent, counted in bytes of lines; beyond it each export goes on with one small unit at a time, and each page ends at 256 KiB or, for a larger event, answers 503.";
         "cache_bytes" Some("cache-bytes"), Accepts::Size(0, 1024 * GIB), "32MiB", "Decoded batches, as much again of segment footers, and on S3 as much again of column chunks, kept for the next read.";
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::CommandFactory;
 use indelible_http::HttpConfig;
 use indelible_model::Limits;
-use indelible_service::Config;
+use indelible_service::{Config, Face, Role, Scope};
 
 use super::flags::AllFlags;
 use super::list::{Accepts, SETTINGS};
@@ -75,7 +75,7 @@ fn every_setting_has_an_effect() {
             Accepts::Password => "a password of some length".to_owned(),
             Accepts::PublicUrl => "https://audit.example.com".to_owned(),
             Accepts::Secret => "lp_sk_aaaaaaaaaaaaaaaa".to_owned(),
-            Accepts::Text | Accepts::Optional => "debug".to_owned(),
+            Accepts::Text | Accepts::Filter | Accepts::Optional => "debug".to_owned(),
             Accepts::DatabaseUrl => "postgres://other/x".to_owned(),
             Accepts::ObjectsUrl => "s3://other".to_owned(),
             Accepts::Word(words) => words.iter().rfind(|w| **w != setting.default).unwrap().to_string(),
@@ -164,6 +164,23 @@ fn the_command_line_is_sound_and_serve_lists_every_setting() {
         assert!(help.contains(&setting.env()), "{}", setting.name);
         assert!(setting.flag.is_none_or(|f| help.contains(&format!("--{f} "))), "{}", setting.name);
     }
+    for flag in ["--issuer <TEXT>", "--plan <TEXT>", "--s3-region <TEXT>", "--log <FILTER>"] {
+        assert!(help.contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn help_names_what_may_be_given() {
+    let help = |names: &[&str]| {
+        let command = names.iter().fold(Cli::command(), |command, name| command.find_subcommand(name).unwrap().clone());
+        command.get_arguments().filter_map(|arg| Some((arg.get_id().to_string(), arg.get_help()?.to_string()))).collect::<BTreeMap<_, _>>()
+    };
+    let (key, member) = (help(&["key", "create"]), help(&["member", "add"]));
+    assert!(Scope::ALL.iter().all(|s| key["scopes"].contains(s.name())), "{}", key["scopes"]);
+    assert!(Face::ALL.iter().all(|f| key["face"].contains(f.name())), "{}", key["face"]);
+    for help in [&member["role"], &help(&["member", "role"])["role"]] {
+        assert!(Role::ALL.iter().all(|r| help.contains(r.name())), "{help}");
+    }
 }
 
 /// The table of a section in docs/settings.md.
@@ -178,7 +195,7 @@ fn table(section: &str) -> String {
             Accepts::Password => "12 to 1024 bytes".to_owned(),
             Accepts::PublicUrl => "`https://...`".to_owned(),
             Accepts::Secret => "`lp_sk_...`".to_owned(),
-            Accepts::Text | Accepts::Optional => "a text".to_owned(),
+            Accepts::Text | Accepts::Filter | Accepts::Optional => "a text".to_owned(),
             Accepts::DatabaseUrl => "`postgres://...`".to_owned(),
             Accepts::ObjectsUrl => "`s3://...`, `file:///...`".to_owned(),
             Accepts::Word(words) => format!("`{}`", words.join("`, `")),

@@ -45,7 +45,7 @@ fn told(kind: Kind, note: Note) -> Told {
         Kind::PlanFeature | Kind::PlanLimit => plain(StatusCode::FORBIDDEN, "OPERATION_NOT_ALLOWED", "authorization_error"),
         Kind::QuotaExceeded(_) | Kind::RateLimited(_) => plain(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", "rate_limit_error"),
         Kind::NotFound => plain(StatusCode::NOT_FOUND, "NOT_FOUND", "not_found_error"),
-        Kind::Conflict => plain(StatusCode::CONFLICT, "CONFLICT", "conflict_error"),
+        Kind::Conflict | Kind::InFlight => plain(StatusCode::CONFLICT, "CONFLICT", "conflict_error"),
         Kind::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "validation_error"),
         Kind::MethodNotAllowed => plain(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "validation_error"),
         Kind::Unsupported => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "validation_error"),

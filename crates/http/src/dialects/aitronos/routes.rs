@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Version};
 use axum::response::Response;
 use indelible_model::{Error, Kind, Order, Query};
 use indelible_service::{Caller, CanExport, CanRead, Cover, ExportOptions, Format, Grant, Layout};
@@ -62,7 +62,7 @@ async fn list(State(app): State<Shared>, path: Named<String>, RawQuery(query): R
     let total = app.service.count(&who.caller, &wanted.query).await?;
     let items = page.lines.iter().map(|line| Entry::read(line, &organization)).collect::<Result<Vec<_>, _>>()?;
     let answer = Page { items, total, skip, limit: wanted.limit, has_more: page.has_more };
-    Ok(answer::json(StatusCode::OK, serde_json::to_vec(&answer).map_err(Error::internal)?))
+    Ok(answer::page(serde_json::to_vec(&answer).map_err(Error::internal)?, page.held))
 }
 
 /// Export an organization's audit log as CSV
@@ -143,16 +143,17 @@ async fn report(
     let export = app.service.export(&who.caller, query.clone(), Format::Csv(Layout::Aitronos), head.options).await?;
     let counts = count(&app, &who.caller, &query, export.snapshot()).await?;
     let snapshot = export.snapshot();
-    let facts = [
-        ("Organization", organization.clone()),
-        ("Project", format!("{} ({})", grant.project_name, grant.project)),
-        ("Filter", words),
-        ("Made at", made.to_string()),
-        ("Snapshot", format!("position {snapshot}")),
-    ];
-    let cover = Cover { title: format!("Audit log of {organization}"), facts: facts.map(|(label, text)| (label.to_owned(), text)).into(), made };
+    let mut facts =
+        vec![("Organization", organization.clone()), ("Project", format!("{} ({})", grant.project_name, grant.project)), ("Filter", words), ("Made at", made.to_string())];
+    let mut again = "The same filter".to_owned();
+    // The position counts the whole project's events.
+    if grant.organizations.is_none() {
+        facts.push(("Snapshot", format!("position {snapshot}")));
+        again = format!("The same filter with snapshot={snapshot}");
+    }
+    let cover = Cover { title: format!("Audit log of {organization}"), facts: facts.into_iter().map(|(label, text)| (label.to_owned(), text)).collect(), made };
     let check = format!(
-        "The digest is that of the CSV export of the same rows, as bytes. The same filter with snapshot={snapshot} at /v1/organizations/{{organization_id}}/audit-log/export gives that file for as long as the rows are kept. Cells above may be cut (\u{2026}), those of the CSV never are."
+        "The digest is that of the CSV export of the same rows, as bytes. {again} at /v1/organizations/{{organization_id}}/audit-log/export gives that file for as long as the rows are kept. Cells above may be cut (\u{2026}), those of the CSV never are."
     );
     let export = export.print(&cover, counts.total, check)?;
     Ok(counts.mark(stream::respond(export, head, &request, (&app.service, grant)).await?))
@@ -208,7 +209,7 @@ async fn page_of_changes(app: &App, who: &Authorized<CanRead>, wanted: List) -> 
     let total_count = app.service.count(&who.caller, &wanted.query).await?;
     let logs = page.lines.iter().map(|line| ChangeLog::read(line)).collect::<Result<Vec<_>, _>>()?;
     let answer = ChangePage { logs, total_count, skip, take: wanted.limit };
-    Ok(answer::json(StatusCode::OK, serde_json::to_vec(&answer).map_err(Error::internal)?))
+    Ok(answer::page(serde_json::to_vec(&answer).map_err(Error::internal)?, page.held))
 }
 
 /// Show what became of an assistant
@@ -225,7 +226,7 @@ async fn history(State(app): State<Shared>, path: Named<String>, RawQuery(query)
     let total = app.service.count(&who.caller, &wanted.query).await?;
     let audit_logs = page.lines.iter().map(|line| HistoryEntry::read(line)).collect::<Result<Vec<_>, _>>()?;
     let answer = History { audit_logs, pagination: Pagination { total, limit: wanted.limit, offset, has_more: page.has_more } };
-    Ok(answer::json(StatusCode::OK, serde_json::to_vec(&answer).map_err(Error::internal)?))
+    Ok(answer::page(serde_json::to_vec(&answer).map_err(Error::internal)?, page.held))
 }
 
 /// Fails if no event at all is about somebody or something; what the caller does not see answers alike.

@@ -22,7 +22,7 @@ fn status(kind: Kind, note: Note) -> (StatusCode, &'static str) {
         Kind::QuotaExceeded(_) => (StatusCode::TOO_MANY_REQUESTS, "plan_limit_exceeded"),
         Kind::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-        Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
+        Kind::Conflict | Kind::InFlight => (StatusCode::CONFLICT, "conflict"),
         Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         Kind::Unsupported => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),

@@ -114,7 +114,7 @@ pub(crate) async fn page<P: Reading>(app: &App, caller: &Caller<P>, query: Query
     let log = query.log;
     let page = app.service.page(caller, query).await?;
     let next = page.last_position.filter(|_| page.has_more).map(|before| Cursor { log, before });
-    Ok(answer::json(StatusCode::OK, wire::page(&page.lines, next)))
+    Ok(answer::page(wire::page(&page.lines, next), page.held))
 }
 
 /// Show one event

@@ -22,7 +22,7 @@ fn told(kind: Kind, note: Note) -> (StatusCode, &'static str) {
         Kind::Forbidden | Kind::PlanLimit => (StatusCode::FORBIDDEN, "forbidden"),
         Kind::NotFound | Kind::Gone => (StatusCode::NOT_FOUND, "not_found"),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-        Kind::Conflict | Kind::KeyReused => (StatusCode::CONFLICT, "conflict"),
+        Kind::Conflict | Kind::InFlight | Kind::KeyReused => (StatusCode::CONFLICT, "conflict"),
         Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
         Kind::Unsupported => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         Kind::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),

@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use indelible_model::{Error, ProjectId, Result, Violation};
+use indelible_model::{Error, Kind, ProjectId, Result, Violation};
 use indelible_service::{CanRead, Grant, Login, Role, Scope, Who};
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +23,8 @@ use crate::{answer, body};
 
 const MAX_BODY: usize = 64 << 10;
 const MAX_ID: usize = 1024;
+/// What is asked of somebody who may come into several projects, or not into the one that they named.
+const PROJECT: &str = "give the id or the name of one of your projects as client_id.";
 
 /// The same at `/v2` and `/api/v2`; the document shows the first.
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -45,19 +47,31 @@ struct Token<'a> {
 
 /// Log a member in
 ///
-/// `username` is the e-mail address. Whoever is in several projects names one, by its id, as `client_id`; any other `client_id` is ignored.
+/// `username` is the e-mail address. Whoever is in several projects names one, by its id or name, as `client_id`; for others, a `client_id` that is no project's id is ignored.
 #[utoipa::path(post, path = "/v2/token", tag = "Tokens", operation_id = "createMemberToken",
     request_body(content = schemas::PasswordGrant, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "The token.", body = schemas::MemberToken), (status = 401, description = "Unknown address or wrong password.", body = schemas::Detail)))]
 async fn login(State(app): State<Shared>, Extension(peer): Extension<Peer>, Extension(seen): Extension<Seen>, headers: HeaderMap, body: Body) -> Answer {
     let (email, password, project) = credentials(Form::receive(&app, &headers, body).await?)?;
-    let session = app.service.login(Login { email: &email, password: &password, project: project.as_deref(), source: peer.0 }).await?;
+    let project = project.as_deref();
+    let login = |project| app.service.login(Login { email: &email, password: &password, project, source: peer.0 });
+    let mut came = Box::pin(login(project)).await;
+    // Clients may have names of their own here, which are no project's.
+    if project.is_some_and(|name| !name.starts_with(ProjectId::PREFIX)) && came.as_ref().is_err_and(|e| e.kind() == Kind::Invalid) {
+        came = Box::pin(login(None)).await;
+    }
+    let session = came.map_err(unnamed)?;
     let grant = session.grant.into();
     seen.learn(|learnt| learnt.grant = Some(grant));
     Ok(answer::unstored(StatusCode::OK, &Token { access_token: &session.jwt, token_type: "bearer", mfa_pending: false, pending_token: None })?)
 }
 
-/// Address, password, and the project if one is named.
+/// A project that must be named, or is named wrongly, in this form's words.
+fn unnamed(error: Error) -> Error {
+    if error.kind() == Kind::Invalid { Error::invalid_member("client_id", PROJECT) } else { error }
+}
+
+/// Address, password, and what may name the project.
 fn credentials(mut form: Form) -> Result<(String, String, Option<String>)> {
     let mut violations = Vec::new();
     let mut required = |name: &str| {
@@ -71,7 +85,7 @@ fn credentials(mut form: Form) -> Result<(String, String, Option<String>)> {
     if form.take("grant_type").is_some_and(|g| g != "password") {
         violations.push(Violation::new("grant_type", "String should match pattern '^password$'"));
     }
-    let project = form.take("client_id").filter(|id| id.starts_with(ProjectId::PREFIX));
+    let project = form.take("client_id");
     if violations.is_empty() { Ok((email, password, project)) } else { Err(Error::invalid(violations)) }
 }
 

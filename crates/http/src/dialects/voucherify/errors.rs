@@ -30,7 +30,7 @@ fn told(kind: Kind, note: Note, method: &Method) -> Told {
         Kind::Forbidden | Kind::PlanLimit => with(StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
         Kind::NotFound | Kind::Gone => with(StatusCode::NOT_FOUND, "not_found", "Resource not found"),
         Kind::MethodNotAllowed => bare(StatusCode::METHOD_NOT_ALLOWED, "HTTP Method Not Allowed"),
-        Kind::Conflict => with(StatusCode::CONFLICT, "duplicate_found", "Duplicate resource"),
+        Kind::Conflict | Kind::InFlight => with(StatusCode::CONFLICT, "duplicate_found", "Duplicate resource"),
         Kind::KeyReused => with(StatusCode::CONFLICT, "duplicate_resource_key", "Duplicate resource key"),
         Kind::TooLarge if has_query(method) => with(StatusCode::PAYLOAD_TOO_LARGE, "query_too_large", "Query too large"),
         Kind::TooLarge => bare(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),

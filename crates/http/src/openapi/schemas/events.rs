@@ -265,6 +265,7 @@ pub(crate) struct EventFilters {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListParams {
+    /// A page ends earlier where its events come to more than 8 MiB, or the server has no room for more: go on while `meta.has_more` says so.
     #[param(minimum = 1, maximum = 100, default = 25)]
     per_page: Option<u64>,
     /// `meta.next_cursor` of the page before, with the same filters.
@@ -284,6 +285,7 @@ pub(crate) struct TimelineParams {
     from: Option<String>,
     /// `occurred_at` at or before this time; a date means its whole UTC day.
     to: Option<String>,
+    /// A page ends earlier where its events come to more than 8 MiB, or the server has no room for more: go on while `meta.has_more` says so.
     #[param(minimum = 1, maximum = 50, default = 25)]
     limit: Option<u64>,
     /// `meta.next_cursor` of the page before, with the same filters.

@@ -26,6 +26,7 @@ pub(crate) struct LogParams {
     from: Option<String>,
     /// Up to this time.
     to: Option<String>,
+    /// A page ends earlier where its events come to more than 8 MiB, or the server has no room for more: go on while `meta.has_more` says so.
     #[param(minimum = 1, maximum = 100, default = 25)]
     per_page: Option<u64>,
     /// `meta.next_cursor` of the page before.

@@ -69,6 +69,7 @@ pub(crate) struct AuditFilters {
 pub(crate) struct AuditListParams {
     #[param(minimum = 0, default = 0)]
     skip: Option<u64>,
+    /// A page ends earlier where its events come to more than 8 MiB, or the server has no room for more: go on at `skip` plus the number of items, while `has_more` says so.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u64>,
 }
@@ -100,6 +101,7 @@ pub(crate) struct AuditReportParams {
 pub(crate) struct ChangeLogRequest {
     #[schema(minimum = 0, default = 0)]
     skip: Option<u64>,
+    /// A page ends earlier where its events come to more than 8 MiB, or the server has no room for more: go on at `skip` plus the number of logs, while that is less than `total_count`.
     #[schema(minimum = 1, maximum = 100, default = 50)]
     take: Option<u64>,
     /// At or after this time; a date means its whole UTC day.
@@ -159,6 +161,7 @@ pub(crate) struct HistoryParams {
     start_date: Option<String>,
     /// At or before this time; a date means its whole UTC day.
     end_date: Option<String>,
+    /// A page ends earlier where its events come to more than 8 MiB, or the server has no room for more: go on at `offset` plus the number of entries, while `has_more` says so.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u64>,
     #[param(minimum = 0, default = 0)]

@@ -16,6 +16,7 @@ pub(crate) struct NewProject {
 #[schema(example = json!({"plan": "pro"}))]
 pub(crate) struct ProjectChange {
     name: Option<String>,
+    /// The name of a plan; `default` or null for the default one.
     plan: Option<String>,
 }
 
@@ -25,7 +26,7 @@ pub(crate) struct Project {
     /// `prj_` and 32 hex digits.
     id: String,
     name: String,
-    /// Empty for the default plan.
+    /// The name of its plan; of the default one, if it has none of its own.
     plan: String,
     #[schema(format = DateTime)]
     created_at: String,

@@ -27,6 +27,7 @@ fn kinds_have_one_status_and_code() {
         (Kind::RateLimited(9), Note::None, 429, "RATE_LIMIT_EXCEEDED"),
         (Kind::NotFound, Note::None, 404, "NOT_FOUND"),
         (Kind::Conflict, Note::None, 409, "CONFLICT"),
+        (Kind::InFlight, Note::None, 409, "CONFLICT"),
         (Kind::KeyReused, Note::None, 422, "VALIDATION_ERROR"),
         (Kind::TooLarge, Note::None, 413, "PAYLOAD_TOO_LARGE"),
         (Kind::MethodNotAllowed, Note::None, 405, "METHOD_NOT_ALLOWED"),

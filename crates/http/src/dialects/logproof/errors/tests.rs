@@ -19,6 +19,7 @@ fn kinds_have_one_status_and_type() {
         (Kind::RateLimited(9), 429, "rate_limit_exceeded"),
         (Kind::NotFound, 404, "not_found"),
         (Kind::Conflict, 409, "conflict"),
+        (Kind::InFlight, 409, "conflict"),
         (Kind::KeyReused, 422, "validation_error"),
         (Kind::TooLarge, 413, "payload_too_large"),
         (Kind::MethodNotAllowed, 405, "method_not_allowed"),

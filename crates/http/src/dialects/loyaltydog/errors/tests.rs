@@ -25,6 +25,7 @@ fn kinds_have_one_status_and_code() {
         (Kind::NotFound, 404, "not_found"),
         (Kind::MethodNotAllowed, 405, "method_not_allowed"),
         (Kind::Conflict, 409, "conflict"),
+        (Kind::InFlight, 409, "conflict"),
         (Kind::KeyReused, 409, "conflict"),
         (Kind::TooLarge, 413, "payload_too_large"),
         (Kind::Unsupported, 415, "unsupported_media_type"),

@@ -28,6 +28,7 @@ fn kinds_have_one_status_and_key() {
         (Kind::NotFound, 404, Some("not_found")),
         (Kind::MethodNotAllowed, 405, None),
         (Kind::Conflict, 409, Some("duplicate_found")),
+        (Kind::InFlight, 409, Some("duplicate_found")),
         (Kind::KeyReused, 409, Some("duplicate_resource_key")),
         (Kind::TooLarge, 413, None),
         (Kind::Unsupported, 415, None),
