@@ -10,6 +10,7 @@ log, and after the grace period the bucket holds what the manifests name, and no
 """
 
 import base64
+import itertools
 import json
 import os
 import random
@@ -251,11 +252,13 @@ class Chaos(Case):
         """The segments tile each log, and the bucket holds what the manifests name, and nothing else."""
         command(self.place, "seal", "--all", env=SETTINGS)
         expected, segments = set(), 0
-        for project in projects:
-            entries = [json.loads(line) for line in command(self.place, "archive", "list", "--project", project, "--log", "events").splitlines()]
+        for project, log in itertools.product(projects, ("events", "activity")):
+            entries = [json.loads(line) for line in command(self.place, "archive", "list", "--project", project, "--log", log).splitlines()]
+            if not entries and log == "activity":
+                continue
             places = [(e["first"], e["last"]) for e in entries]
-            self.assertEqual([first for first, _ in places], [1] + [last + 1 for _, last in places[:-1]], f"the segments of {project} overlap or leave a gap")
-            manifest = f"project={project}/log=events/manifest.json"
+            self.assertEqual([first for first, _ in places], [1] + [last + 1 for _, last in places[:-1]], f"the segments of {project}/{log} overlap or leave a gap")
+            manifest = f"project={project}/log={log}/manifest.json"
             expected |= {manifest} | {e[part] for e in entries for part in ("rows", "columns", "hashes") if part in e}
             published = [(s["first"], s["last"], s["hashes"]) for s in json.loads(self.place.read(manifest))["segments"]]
             self.assertEqual(published, [(e["first"], e["last"], e["hashes"]) for e in entries], "the published manifest is not the current one")
