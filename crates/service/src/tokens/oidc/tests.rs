@@ -275,7 +275,6 @@ async fn logins_that_do_not_belong_together_fail() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_lies_about_itself_is_not_used() {
-    let dir = tempfile::tempdir().unwrap();
     let lies: [&dyn Fn(&mut Value); 6] = [
         &|d| d["issuer"] = "https://evil.example".into(),
         &|d| d["issuer"] = format!("{}/", d["issuer"].as_str().unwrap()).into(),
@@ -285,13 +284,13 @@ async fn a_provider_that_lies_about_itself_is_not_used() {
         &|d| *d = json!([]),
     ];
     for (i, lie) in lies.iter().enumerate() {
-        let fake = Fake::start().await;
+        let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::start().await);
         let service = open(&dir, vec![fake.provider()]).await;
         fake.change(|s| lie(&mut s.discovery));
         let error = service.oidc_begin("corp", BASE).await.unwrap_err();
         assert!(matches!(error.kind(), Kind::Unavailable(_)), "{i}: {error}");
     }
-    let fake = Fake::start().await;
+    let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::start().await);
     let service = open(&dir, vec![fake.provider()]).await;
     for base in ["", "http://audit.example.com", "audit.example.com"] {
         assert!(service.oidc_begin("corp", base).await.unwrap_err().public().contains("public_url"), "{base}");
