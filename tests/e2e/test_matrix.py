@@ -186,13 +186,13 @@ class Route:
     ids: a function of the matrix and the caller that gives (own, foreign, missing) for what stands in braces in the path; its own one is made anew
     for each call, so that it may be deleted. query, body, form: what is sent, or functions of the caller. whole: about the whole project, and refused to
     credentials that are bound to organizations. public: needs no credential. any: any credential will do but a widget's. gives: scopes that
-    the call hands on, and that the caller must have. among: what a route answers whose rules are not scopes,
+    the call hands on, and that the caller must have. refused: names of callers who may not although their scopes suffice. among: what a route answers whose rules are not scopes,
     tested elsewhere; here only what it shows counts.
     """
 
-    def __init__(self, ids=None, query="", body=None, form=None, whole=False, public=False, any=False, among=None, headers=None, gives=frozenset()):
+    def __init__(self, ids=None, query="", body=None, form=None, whole=False, public=False, any=False, among=None, headers=None, gives=frozenset(), refused=()):
         self.ids, self.query, self.body, self.form, self.whole, self.public, self.any, self.among = ids, query, body, form, whole, public, any, among
-        self.headers, self.gives = headers or {}, gives
+        self.headers, self.gives, self.refused = headers or {}, gives, refused
 
 
 def one_event(who):
@@ -292,7 +292,7 @@ ROUTES = {
     "GET /v1/logs": Route(),
     "GET /v1/logs/{id}": Route(log_entry),
     "GET /v1/api-keys": Route(),
-    "POST /v1/api-keys": Route(body=lambda who: {"name": "n", "scopes": ["keys:manage"], **bound_to(who)}),
+    "POST /v1/api-keys": Route(body=lambda who: {"name": "n", "scopes": ["keys:manage"], **bound_to(who)}, refused=["oauth token"]),
     "PATCH /v1/api-keys/{id}": Route(key, body=lambda who: {"name": "renamed"}),
     "DELETE /v1/api-keys/{id}": Route(key),
     "GET /v1/members": Route(),
@@ -362,7 +362,7 @@ class Matrix(unittest.TestCase):
             return 401
         if route.any and who.scopes == {"timeline"}:
             return 403
-        if (scope is not None and scope not in who.scopes) or not route.gives <= who.scopes:
+        if (scope is not None and scope not in who.scopes) or not route.gives <= who.scopes or who.name in route.refused:
             return 403
         return 403 if route.whole and who.organizations is not None else None
 
