@@ -56,7 +56,10 @@ async fn admitted(parts: &Parts, app: &App) -> Result<Arc<Grant>, Failed> {
     let grant = match identify(app, &parts.headers).await {
         Ok(grant) => Arc::new(grant),
         Err(failed) => {
-            note_withdrawn(app, parts).await;
+            // A database that is away is not asked twice.
+            if failed.error.kind() == Kind::Unauthenticated {
+                note_withdrawn(app, parts).await;
+            }
             return Err(failed);
         }
     };
