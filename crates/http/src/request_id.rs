@@ -3,7 +3,7 @@
 //! Promises: 1 to 128 characters of `A-Z a-z 0-9 . _ -`, safe in headers, logs and JSON. Never: personal data of our own making.
 
 use axum::http::{HeaderMap, HeaderValue};
-use indelible_model::ids::hex;
+use indelible_model::ids::{dashed, from_dashed, hex};
 use indelible_model::{Clock, Ids};
 use sha2::{Digest, Sha256};
 
@@ -44,9 +44,8 @@ impl RequestId {
     }
     /// The id in the form of a UUID: itself if it has that form, else one made of its digest (RFC 9562, version 8).
     pub(crate) fn as_uuid(&self) -> String {
-        let is_uuid = self.0.len() == 36 && self.0.bytes().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() });
-        if is_uuid {
-            return self.0.to_ascii_lowercase();
+        if let Some(id) = from_dashed(&self.0) {
+            return dashed(&id);
         }
         let mut id = self.digest();
         id[6] = 0x80 | (id[6] & 0x0f);
@@ -72,10 +71,6 @@ fn short(id: &[u8; 16]) -> String {
 
 fn is_harmless(text: &str) -> bool {
     (1..=MAX_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-fn dashed(id: &[u8; 16]) -> String {
-    [&id[..4], &id[4..6], &id[6..8], &id[8..10], &id[10..]].map(hex).join("-")
 }
 
 #[cfg(test)]

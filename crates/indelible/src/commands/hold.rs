@@ -10,7 +10,7 @@ use indelible_service::holds::{Hold as LegalHold, HoldFilter, HoldSpec, Holding}
 use indelible_service::{CanManageProject, CanReadLogs, Service};
 use serde_json::Value;
 
-use super::{caller, parse_log};
+use super::{Of, caller, parse_log};
 use crate::config::flags::StoreFlags;
 use crate::failure::Failure;
 use crate::out;
@@ -59,16 +59,6 @@ pub(crate) enum Hold {
         #[arg(long)]
         reason: String,
     },
-}
-
-/// Whose holds.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Of {
-    #[command(flatten)]
-    store: StoreFlags,
-    /// The project's name or id
-    #[arg(long, default_value = "default")]
-    project: String,
 }
 
 /// Which events.

@@ -6,9 +6,7 @@ use clap::Subcommand;
 use indelible_model::{KeyId, Timestamp, ids};
 use indelible_service::{CanManageKeys, Face, Key as Shown, KeySpec, Organizations, Scope, Scopes, Service};
 
-use super::caller;
-
-use super::Need;
+use super::{Need, Of, caller};
 use crate::config::flags::StoreFlags;
 use crate::config::settings::parse_seconds;
 use crate::failure::Failure;
@@ -94,16 +92,6 @@ fn parse_face(name: &str) -> Result<Face, String> {
 
 fn parse_time(text: &str) -> Result<Seconds, String> {
     parse_seconds(text).filter(|n| *n > 0).map(Seconds).ok_or_else(|| "give a time such as 90d, 12h or 30m".to_owned())
-}
-
-/// Whose keys.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Of {
-    #[command(flatten)]
-    store: StoreFlags,
-    /// The project's name or id
-    #[arg(long, default_value = "default")]
-    project: String,
 }
 
 impl Key {

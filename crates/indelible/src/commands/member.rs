@@ -8,7 +8,7 @@ use indelible_model::{Error, Kind};
 use indelible_service::{Caller, CanManageMembers, Member as Shown, MemberChange, MemberSpec, Role, Service};
 
 use super::key::bound;
-use super::{Need, caller};
+use super::{Need, Of, caller};
 use crate::config::flags::StoreFlags;
 use crate::failure::Failure;
 use crate::out;
@@ -115,16 +115,6 @@ pub(crate) enum YesNo {
 
 fn parse_role(name: &str) -> Result<Role, String> {
     Role::parse(name).ok_or_else(|| format!("there are {}", Role::ALL.map(Role::name).join(", ")))
-}
-
-/// Whose members.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Of {
-    #[command(flatten)]
-    store: StoreFlags,
-    /// The project's name or id
-    #[arg(long, default_value = "default")]
-    project: String,
 }
 
 impl Member {

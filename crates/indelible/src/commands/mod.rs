@@ -37,6 +37,16 @@ const INTERRUPTED: u8 = 130;
 /// How long threads of background work are waited for at the end.
 const BACKGROUND: Duration = Duration::from_secs(2);
 
+/// The store, and the project in it that a command is about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Of {
+    #[command(flatten)]
+    store: StoreFlags,
+    /// The project's name or id
+    #[arg(long, default_value = "default")]
+    project: String,
+}
+
 /// What a command does if there is no store yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
