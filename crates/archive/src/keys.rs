@@ -1,7 +1,7 @@
 //! Names of objects. Nothing else formats one, and no personal data is in one.
 
 use indelible_model::ids::hex;
-use indelible_model::{LogKind, ProjectId};
+use indelible_model::{LogKind, ProjectId, TaskId};
 
 /// The three objects of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,11 @@ pub fn object(segment: &str, part: Part) -> String {
 /// The keys of all of a segment's objects.
 pub fn objects(segment: &str) -> Vec<String> {
     Part::ALL.iter().map(|part| object(segment, *part)).collect()
+}
+
+/// The key of a file of a task: of an export that it makes, or an import that it reads.
+pub fn task_file(project: ProjectId, task: TaskId, nonce: [u8; 8], name: &str) -> String {
+    format!("project={project}/tasks/{task}/{}/{name}", hex(&nonce))
 }
 
 /// The key of a log's published manifest.

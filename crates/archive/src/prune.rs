@@ -1,9 +1,10 @@
 //! Decides from footers alone that a row group holds no match.
 
-use indelible_model::Result;
-use indelible_model::query::{Filter, Test};
+use indelible_model::fields::Field;
+use indelible_model::query::{Filter, Term, Test};
+use indelible_model::{Result, Timestamp};
 use parquet::bloom_filter::Sbbf;
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use crate::columns::{OCCURRED, column_of};
@@ -12,33 +13,57 @@ use crate::segment::{BLOOMED, Segment};
 /// False only if no row of the group can pass.
 pub(crate) fn may_match(segment: &Segment, group: usize, filter: &Filter) -> Result<bool> {
     let metadata = segment.metadata().metadata().row_group(group);
-    if let Some(Statistics::Int64(s)) = metadata.column(OCCURRED).statistics() {
-        let after = filter.from.zip(s.max_opt()).is_some_and(|(from, max)| *max < from.micros());
-        let before = filter.to.zip(s.min_opt()).is_some_and(|(to, min)| *min > to.micros());
-        if after || before {
-            return Ok(false);
-        }
+    if let Some(Statistics::Int64(s)) = metadata.column(OCCURRED).statistics()
+        && let (Some(first), Some(last)) = (s.min_opt(), s.max_opt())
+        && !filter.may_pass_within(Timestamp::clamped(*first), Timestamp::clamped(*last))
+    {
+        return Ok(false);
     }
+    terms_may_match(segment, metadata, filter)
+}
+
+fn terms_may_match(segment: &Segment, metadata: &RowGroupMetaData, filter: &Filter) -> Result<bool> {
     for term in &filter.terms {
-        let ([field], Test::OneOf(values)) = (&term.any_of[..], &term.test) else { continue };
-        let column = metadata.column(column_of(*field));
-        if let Some(Statistics::ByteArray(s)) = column.statistics() {
-            if s.null_count_opt() == u64::try_from(metadata.num_rows()).ok() {
-                return Ok(false);
-            }
-            if let (Some(min), Some(max)) = (s.min_opt(), s.max_opt())
-                && s.min_is_exact()
-                && s.max_is_exact()
-                && values.iter().all(|v| v.as_bytes() < min.data() || v.as_bytes() > max.data())
-            {
-                return Ok(false);
-            }
-        }
-        if BLOOMED.contains(field) && !bloom_may_match(segment, column, values)? {
+        if !term_may_match(segment, metadata, term)? {
             return Ok(false);
         }
     }
-    Ok(true)
+    for branch in &filter.either {
+        if terms_may_match(segment, metadata, branch)? {
+            return Ok(true);
+        }
+    }
+    Ok(filter.either.is_empty())
+}
+
+fn term_may_match(segment: &Segment, metadata: &RowGroupMetaData, term: &Term) -> Result<bool> {
+    if term.not {
+        return Ok(true);
+    }
+    for field in &term.any_of {
+        if field_may_match(segment, metadata, *field, &term.test)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn field_may_match(segment: &Segment, metadata: &RowGroupMetaData, field: Field, test: &Test) -> Result<bool> {
+    let column = metadata.column(column_of(field));
+    let statistics = if let Some(Statistics::ByteArray(s)) = column.statistics() { Some(s) } else { None };
+    if statistics.is_some_and(|s| s.null_count_opt() == u64::try_from(metadata.num_rows()).ok()) {
+        return Ok(false);
+    }
+    let Test::OneOf(values) = test else { return Ok(true) };
+    if let Some(s) = statistics
+        && let (Some(min), Some(max)) = (s.min_opt(), s.max_opt())
+        && s.min_is_exact()
+        && s.max_is_exact()
+        && values.iter().all(|v| v.as_bytes() < min.data() || v.as_bytes() > max.data())
+    {
+        return Ok(false);
+    }
+    Ok(!BLOOMED.contains(&field) || bloom_may_match(segment, column, values)?)
 }
 
 fn bloom_may_match(segment: &Segment, column: &ColumnChunkMetaData, values: &[String]) -> Result<bool> {

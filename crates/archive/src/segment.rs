@@ -377,6 +377,23 @@ impl Segment {
         }
         Ok(Err(Ordering::Equal))
     }
+    /// How many of the first rows were received before a time.
+    pub fn received_before(&self, at: Timestamp) -> Result<usize> {
+        let projection = Projection { received_at: true, ..Projection::default() };
+        let (mut low, mut high) = (0, self.groups.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let group = self.groups[middle];
+            let columns = self.columns(middle, group.row..group.row + group.rows, None, &projection)?;
+            let Some(times) = columns.received_at() else { return Err(Error::corrupt(format!("{}: no times of receipt", self.name))) };
+            match times.values().partition_point(|t| *t < at.micros()) {
+                0 => high = middle,
+                n if n == group.rows => low = middle + 1,
+                n => return Ok(group.row + n),
+            }
+        }
+        Ok(self.groups.get(low).map_or(self.count(), |group| group.row))
+    }
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
         &self.metadata
     }

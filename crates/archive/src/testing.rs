@@ -56,6 +56,7 @@ impl Site {
             prefix: format!("{prefix}/archive-test-{:016x}", RandomState::new().hash_one(0)),
             endpoint: env::var("INDELIBLE_TEST_S3_ENDPOINT").ok(),
             region: "us-east-1".into(),
+            public_endpoint: None,
             path_style: true,
         });
         Self { objects: open(&place), place, outlives_deletion: false, uploads: true, counts: true, _dir: None }

@@ -132,6 +132,7 @@ impl Unit {
         if filter.is_empty() {
             return Ok(Selected::All);
         }
+        select::check(filter)?;
         match &self.source {
             Source::Segment(segment) => self.select_segment(segment, filter),
             Source::Batch(batch) => {

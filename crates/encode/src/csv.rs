@@ -4,38 +4,18 @@
 //! LF, a full-width form of these, or an apostrophe gets one apostrophe before it; a reader that strips exactly one leading
 //! apostrophe has the text back. Numbers, times, ids and hashes are never changed.
 
-use arrow_array::{Array, StringViewArray};
+use arrow_array::Array;
 use indelible_archive::ColumnSet;
-use indelible_model::Timestamp;
-use indelible_model::ids::write_hex;
 use indelible_model::json;
-use indelible_model::line::write_number;
 use indelible_model::query::last_segment;
 use memchr::{memchr, memchr_iter, memchr3};
 
-use crate::layout::{Cell, Layout};
-
-/// A cell's source, looked up once a unit.
-enum Bound<'a> {
-    Text(&'a StringViewArray),
-    Last(&'a StringViewArray),
-    Plain(&'a StringViewArray),
-    Other(Cell),
-    Absent,
-}
+use crate::cells::{self, Bound};
+use crate::layout::Layout;
 
 /// Appends the rows of a unit, last one first if `back`.
 pub fn write(layout: Layout, columns: &ColumnSet, back: bool, safe: bool, out: &mut Vec<u8>) {
-    let bound: Vec<Bound<'_>> = layout
-        .columns()
-        .iter()
-        .map(|(_, cell)| match cell {
-            Cell::Text(f) => columns.text(*f).map_or(Bound::Absent, Bound::Text),
-            Cell::LastSegment(f) => columns.text(*f).map_or(Bound::Absent, Bound::Last),
-            Cell::Plain(f) => columns.text(*f).map_or(Bound::Absent, Bound::Plain),
-            other => Bound::Other(*other),
-        })
-        .collect();
+    let bound: Vec<Bound<'_>> = layout.columns().into_iter().map(|(_, cell)| cells::bind(cell, columns)).collect();
     let rows = columns.rows();
     out.reserve(rows * 256);
     let mut row_out = |row: usize| {
@@ -45,62 +25,22 @@ pub fn write(layout: Layout, columns: &ColumnSet, back: bool, safe: bool, out: &
             }
             match cell {
                 Bound::Text(a) if a.is_valid(row) => text(a.value(row), safe, out),
+                // No JSON text is run as a formula, and a negative number stays one.
+                Bound::Json(a) if a.is_valid(row) => text(a.value(row), false, out),
                 Bound::Last(a) if a.is_valid(row) => text(last_segment(a.value(row)), safe, out),
                 Bound::Plain(a) if a.is_valid(row) => plain(a.value(row), safe, out),
-                Bound::Other(cell) => other(*cell, columns, row, out),
+                Bound::Object(cell) => {
+                    if let Some(json) = cells::object(*cell, columns, row) {
+                        text(&json, false, out);
+                    }
+                }
+                Bound::Fixed(cell) => cells::write(*cell, columns, row, out),
                 _ => {}
             }
         }
         out.extend_from_slice(b"\r\n");
     };
     if back { (0..rows).rev().for_each(&mut row_out) } else { (0..rows).for_each(&mut row_out) }
-}
-
-fn other(cell: Cell, columns: &ColumnSet, row: usize, out: &mut Vec<u8>) {
-    let time = |micros: Option<i64>| Timestamp::clamped(micros.unwrap_or(0));
-    match cell {
-        Cell::Id => {
-            if let Some(ids) = columns.ids() {
-                out.extend_from_slice(b"evt_");
-                write_hex(ids.value(row), out);
-            }
-        }
-        Cell::Position => {
-            if let Some(positions) = columns.positions() {
-                write_number(u64::try_from(positions.value(row)).unwrap_or(0), out);
-            }
-        }
-        Cell::OccurredAt => time(columns.occurred_at().map(|t| t.value(row))).write(out),
-        Cell::ReceivedAt => time(columns.received_at().map(|t| t.value(row))).write(out),
-        Cell::OccurredAtShort => {
-            time(columns.occurred_at().map(|t| t.value(row))).write(out);
-            if out.ends_with(b".000000Z") {
-                out.truncate(out.len() - 8);
-                out.push(b'Z');
-            }
-        }
-        Cell::Hash => write_hex(columns.hash(row), out),
-        Cell::PreviousHash => write_hex(columns.previous_hash(row), out),
-        Cell::Diff => diff(columns, row, out),
-        Cell::Text(_) | Cell::LastSegment(_) | Cell::Plain(_) => {}
-    }
-}
-
-fn diff(columns: &ColumnSet, row: usize, out: &mut Vec<u8>) {
-    use indelible_model::fields::Field;
-    let value = |f| columns.text(f).filter(|a| a.is_valid(row)).map(|a| a.value(row));
-    let (before, after) = (value(Field::DiffBefore), value(Field::DiffAfter));
-    let mut json = String::new();
-    for (name, value) in [("before", before), ("after", after)] {
-        if let Some(value) = value {
-            json.push(if json.is_empty() { '{' } else { ',' });
-            json.push_str(&format!("\"{name}\":{value}"));
-        }
-    }
-    if !json.is_empty() {
-        json.push('}');
-        text(&json, false, out);
-    }
 }
 
 fn plain(value: &str, safe: bool, out: &mut Vec<u8>) {

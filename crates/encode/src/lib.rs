@@ -1,18 +1,20 @@
-//! Rows out: selected rows of a unit as NDJSON, JSON, CSV or Parquet bytes.
+//! Rows out: selected rows of a unit as NDJSON, JSON, CSV, records or Parquet bytes.
 //!
 //! Promises: each unit is encoded without knowledge of its neighbours, so units are encoded in parallel and their bytes
 //! follow each other; CSV is RFC 4180 with CRLF. A table is data ([`layout::Layout`]), not code.
 //! Never: holds a whole result, knows who asks, or reads a file.
 
+mod cells;
 pub mod csv;
 pub mod layout;
 mod parquet_out;
+pub mod records;
 pub mod report;
 
 use indelible_archive::{Projection, Selected, Unit};
 use indelible_model::Result;
 
-pub use layout::Layout;
+pub use layout::{Layout, Pick, Table};
 pub use parquet_out::ParquetStream;
 
 const SEPARATOR: &[u8] = b",\n";
@@ -33,6 +35,11 @@ pub enum Format {
         /// Begin with a byte order mark, for Excel.
         bom: bool,
     },
+    /// One array of objects with a table's cells as members.
+    Records {
+        /// Which cells.
+        layout: Layout,
+    },
     /// The archive's own columns.
     Parquet,
 }
@@ -42,7 +49,7 @@ impl Format {
     pub fn head(self) -> Vec<u8> {
         match self {
             Self::Ndjson | Self::Parquet => Vec::new(),
-            Self::Json => b"[".to_vec(),
+            Self::Json | Self::Records { .. } => b"[".to_vec(),
             Self::Csv { layout, bom, .. } => {
                 let mut out = if bom { "\u{feff}".into() } else { Vec::new() };
                 layout.write_header(&mut out);
@@ -52,13 +59,16 @@ impl Format {
     }
     /// What comes after the last row.
     pub fn tail(self) -> &'static [u8] {
-        if self == Self::Json { b"]\n" } else { b"" }
+        if self.is_array() { b"]\n" } else { b"" }
     }
     /// What stands between rows, where a line's own end does not do.
     pub fn separator(self) -> &'static [u8] {
-        if self == Self::Json { SEPARATOR } else { b"" }
+        if self.is_array() { SEPARATOR } else { b"" }
     }
-    /// Appends the selected rows of a unit, last one first if `back`. In JSON the rows of a unit have [`Format::separator`]
+    fn is_array(self) -> bool {
+        matches!(self, Self::Json | Self::Records { .. })
+    }
+    /// Appends the selected rows of a unit, last one first if `back`. In an array the rows of a unit have [`Format::separator`]
     /// between them, and whoever joins units puts it between those that have rows. Parquet has no such form: see [`ParquetStream`].
     pub fn encode(self, unit: &Unit, selected: &Selected, back: bool, out: &mut Vec<u8>) -> Result<()> {
         match self {
@@ -92,6 +102,11 @@ impl Format {
                 csv::write(layout, &columns, back, safe, out);
                 Ok(())
             }
+            Self::Records { layout } => {
+                let columns = unit.columns(selected, &layout.projection())?;
+                records::write(layout, &columns, back, SEPARATOR, out);
+                Ok(())
+            }
             Self::Parquet => Ok(()),
         }
     }
@@ -99,8 +114,11 @@ impl Format {
     pub fn projection(self) -> Option<Projection> {
         match self {
             Self::Ndjson | Self::Json => None,
-            Self::Csv { layout, .. } => Some(layout.projection()),
+            Self::Csv { layout, .. } | Self::Records { layout } => Some(layout.projection()),
             Self::Parquet => Some(Projection::stored()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ macro_rules! fields {
             /// All fields, in column order.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
             /// The name of the column.
-            pub fn column(self) -> &'static str {
+            pub const fn column(self) -> &'static str {
                 match self { $(Self::$name => $column,)* }
             }
         }
@@ -92,6 +92,26 @@ fields! {
     ResponseBody = "response_body",
     /// `external_id`
     ExternalId = "external_id",
+}
+
+impl Field {
+    /// True if its characters are JSON text, not a text's own.
+    pub fn is_json(self) -> bool {
+        matches!(
+            self,
+            Self::ActorMeta
+                | Self::TargetMeta
+                | Self::SubjectMeta
+                | Self::Context
+                | Self::DiffBefore
+                | Self::DiffAfter
+                | Self::Metadata
+                | Self::HttpStatus
+                | Self::HttpDuration
+                | Self::RequestBody
+                | Self::ResponseBody
+        )
+    }
 }
 
 /// How many fields there are.

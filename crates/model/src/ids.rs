@@ -96,6 +96,83 @@ id!(
     /// A legal hold: `hold_` and 32 hex digits.
     HoldId, "hold_");
 
+id!(
+    /// A schedule of exports: `sch_` and 32 hex digits.
+    ScheduleId, "sch_");
+
+/// A task that somebody asked for: `aa_` and 18 hex digits. Ids rise with time, by milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub [u8; 9]);
+
+impl TaskId {
+    /// A fresh one.
+    pub fn new(at: Timestamp, ids: &Ids) -> Result<Self> {
+        let uuid = ids.uuid_v7(at)?;
+        let mut id = [0; 9];
+        id[..6].copy_from_slice(&uuid[..6]);
+        // The last bytes of a UUIDv7 are random throughout.
+        id[6..].copy_from_slice(&uuid[13..]);
+        Ok(Self(id))
+    }
+    /// Reads the text form; `None` if it is not exactly that.
+    pub fn parse(text: &str) -> Option<Self> {
+        from_hex(text.strip_prefix("aa_")?.as_bytes()).map(Self)
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "aa_{}", hex(&self.0))
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An export: `exp_` and 24 digits of base 62. Nothing can be read from it, and it cannot be guessed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExportId(pub [u8; 16]);
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const EXPORT_DIGITS: usize = 24;
+
+impl ExportId {
+    /// A fresh one.
+    pub fn new(ids: &Ids) -> Result<Self> {
+        let mut id = [0; 16];
+        ids.fill(&mut id)?;
+        Ok(Self(id))
+    }
+    /// Reads the text form; `None` if it is not exactly that.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("exp_").filter(|d| d.len() == EXPORT_DIGITS)?;
+        let digit = |c: u8| BASE62.iter().position(|d| *d == c).map(|d| d as u128);
+        let value = digits.bytes().try_fold(0u128, |n, c| n.checked_mul(62)?.checked_add(digit(c)?))?;
+        Some(Self(value.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for ExportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = u128::from_be_bytes(self.0);
+        let mut digits = [b'0'; EXPORT_DIGITS];
+        for digit in digits.iter_mut().rev() {
+            *digit = BASE62[(rest % 62) as usize];
+            rest /= 62;
+        }
+        write!(f, "exp_{}", std::str::from_utf8(&digits).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for ExportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// The id in the form of a UUID, as some clients want it.
 pub fn dashed(id: &[u8; 16]) -> String {
     [&id[..4], &id[4..6], &id[6..8], &id[8..10], &id[10..]].map(hex).join("-")

@@ -5,6 +5,7 @@
 //! Never: knows a wire dialect, a database, Arrow, or an HTTP status.
 
 pub mod clock;
+pub mod details;
 pub mod error;
 pub mod event;
 pub mod fields;
@@ -18,9 +19,10 @@ pub mod search;
 pub mod time;
 
 pub use clock::Clock;
+pub use details::details;
 pub use error::{Error, Kind, Result, Violation};
 pub use event::{EventBatch, LogKind};
-pub use ids::{EventId, HoldId, Ids, KeyId, MemberId, ProjectId, TokenId};
+pub use ids::{EventId, ExportId, HoldId, Ids, KeyId, MemberId, ProjectId, ScheduleId, TaskId, TokenId};
 pub use limits::Limits;
 pub use query::{Filter, Order, Query};
 pub use time::Timestamp;

@@ -2,6 +2,7 @@
 
 use crate::event::LogKind;
 use crate::fields::Field;
+use crate::json;
 use crate::search::Needle;
 use crate::time::Timestamp;
 
@@ -15,17 +16,19 @@ pub enum Order {
     Descending,
 }
 
-/// One condition: at least one of the fields passes the test.
-#[derive(Clone, Debug)]
+/// One condition: at least one of the fields passes the test, or none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// The fields; absent ones never pass.
+    /// The fields; absent ones never pass the test.
     pub any_of: Vec<Field>,
     /// What they are tested for.
     pub test: Test,
+    /// The opposite: none of the fields passes, so that an event without them does.
+    pub not: bool,
 }
 
 /// A test of one field's characters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
     /// Exactly one of these.
     OneOf(Vec<String>),
@@ -35,8 +38,14 @@ pub enum Test {
     LastSegment(String),
     /// Begins with one of these.
     StartsWith(Vec<String>),
+    /// Ends with one of these.
+    EndsWith(Vec<String>),
     /// Contains this, without regard to case.
     Contains(Needle),
+    /// Is an object's JSON text, in which the member of this name is a text that contains this, without regard to case.
+    MemberContains(String, Needle),
+    /// Is there, be it empty.
+    Present,
 }
 
 impl Test {
@@ -51,7 +60,10 @@ impl Test {
             Self::Wildcard(pattern) => wildcard(pattern.as_bytes(), text.as_bytes()),
             Self::LastSegment(last) => last_segment(text) == last,
             Self::StartsWith(starts) => starts.iter().any(|s| text.starts_with(s.as_str())),
+            Self::EndsWith(ends) => ends.iter().any(|e| text.ends_with(e.as_str())),
             Self::Contains(needle) => needle.is_in(text.as_bytes()),
+            Self::MemberContains(name, needle) => json::member(text.as_bytes(), name).and_then(json::as_str).is_some_and(|text| needle.is_in(text.as_bytes())),
+            Self::Present => true,
         }
     }
 }
@@ -62,7 +74,7 @@ pub fn last_segment(action: &str) -> &str {
 }
 
 /// Which events of a log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// `occurred_at` at or after this.
     pub from: Option<Timestamp>,
@@ -70,6 +82,8 @@ pub struct Filter {
     pub to: Option<Timestamp>,
     /// All of these must hold.
     pub terms: Vec<Term>,
+    /// If there are any, at least one of these must hold as well. They have no search: reading with one that has is refused.
+    pub either: Vec<Filter>,
     /// Some text value of the event (not a member name) or its action contains this.
     pub search: Option<Needle>,
 }
@@ -77,20 +91,25 @@ pub struct Filter {
 impl Filter {
     /// True if every event passes.
     pub fn is_empty(&self) -> bool {
-        self.from.is_none() && self.to.is_none() && self.terms.is_empty() && self.search.is_none()
+        self.from.is_none() && self.to.is_none() && self.terms.is_empty() && self.either.is_empty() && self.search.is_none()
+    }
+    /// False only if no event whose `occurred_at` lies within `first..=last` can pass.
+    pub fn may_pass_within(&self, first: Timestamp, last: Timestamp) -> bool {
+        let apart = self.from.is_some_and(|from| last < from) || self.to.is_some_and(|to| first > to);
+        !apart && (self.either.is_empty() || self.either.iter().any(|branch| branch.may_pass_within(first, last)))
     }
     /// Adds an exact test of one field.
     pub fn equals(&mut self, field: Field, value: impl Into<String>) {
-        self.terms.push(Term { any_of: vec![field], test: Test::OneOf(vec![value.into()]) });
+        self.test(field, Test::OneOf(vec![value.into()]));
     }
     /// Adds a test of one field.
     pub fn test(&mut self, field: Field, test: Test) {
-        self.terms.push(Term { any_of: vec![field], test });
+        self.terms.push(Term { any_of: vec![field], test, not: false });
     }
 }
 
 /// A filter, an order and a range of positions of one log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Which of the project's logs.
     pub log: LogKind,
@@ -168,5 +187,33 @@ mod tests {
         assert!(Test::StartsWith(vec!["4".into(), "50".into()]).passes("503") && !Test::StartsWith(vec!["4".into()]).passes("504"));
         assert!(Test::LastSegment("login".into()).passes("a.user.login"));
         assert!(!Test::LastSegment("login".into()).passes("user.login_failed"));
+        let ends = Test::EndsWith(vec![".com".into(), "x".into()]);
+        assert!(ends.passes("a.com") && ends.passes("x") && !ends.passes("a.COM") && !ends.passes(""));
+        assert!(Test::Present.passes(""));
+        let member = Test::MemberContains("email".into(), Needle::new("a\"B@"));
+        assert!(member.passes(r#"{"name":"x","email":"xA\"b@y"}"#));
+        assert!(!member.passes(r#"{"name":"a\"b@"}"#) && !member.passes(r#"{"email":["a\"b@"]}"#) && !member.passes("{}"));
+    }
+
+    #[test]
+    fn a_range_of_times_is_left_out_only_if_every_branch_leaves_it_out() {
+        let at = Timestamp::clamped;
+        let between = |from: i64, to: i64| Filter { from: Some(at(from)), to: Some(at(to)), ..Filter::default() };
+        let either = Filter { either: vec![between(10, 20), between(40, 50)], ..between(0, 45) };
+        for (filter, first, last, want) in [
+            (&Filter::default(), 0, 0, true),
+            (&between(10, 20), 20, 30, true),
+            (&between(10, 20), 21, 30, false),
+            (&between(10, 20), 0, 9, false),
+            (&either, 0, 9, false),
+            (&either, 0, 10, true),
+            (&either, 21, 39, false),
+            (&either, 45, 60, true),
+            (&either, 46, 60, false),
+            (&Filter { either: vec![Filter::default()], ..between(1, 2) }, 1, 1, true),
+        ] {
+            assert_eq!(filter.may_pass_within(at(first), at(last)), want, "{first} {last}");
+        }
+        assert!(Filter::default().is_empty() && !Filter { either: vec![Filter::default()], ..Filter::default() }.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use memchr::{memchr_iter, memchr2_iter};
 use crate::json;
 
 /// What is looked for. ASCII letters match either case; if the text has other characters, all are folded by Unicode's lower case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needle {
     folded: String,
     /// The folded text as it stands inside a canonical JSON string.
@@ -19,6 +19,10 @@ impl Needle {
         let mut quoted = Vec::new();
         json::write_string(&folded, &mut quoted);
         Self { escaped: quoted[1..quoted.len() - 1].to_vec(), folded }
+    }
+    /// The text, folded; the needle made of it is this one.
+    pub fn text(&self) -> &str {
+        &self.folded
     }
     /// True if plain `text` contains it.
     pub fn is_in(&self, text: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! PostgreSQL comes from `INDELIBLE_TEST_DATABASE_URL`: `scripts/with-servers cargo nextest run`.
 
 mod append;
+mod asked;
 mod concurrent;
 mod duplicates;
 mod holds;
@@ -14,6 +15,7 @@ mod projects;
 mod rates;
 mod restore;
 mod retention;
+mod schedules;
 mod segments;
 mod server;
 mod signing;
@@ -54,6 +56,8 @@ macro_rules! cases {
 cases! {
     append: a_log_begins_with_its_genesis what_is_not_committed_never_was batches_are_found_by_any_position_they_hold
         batches_that_do_not_follow_the_head_conflict a_large_append_is_one_step merged_batches_count_as_before tails_that_must_be_sealed_are_listed a_missing_project_has_no_logs;
+    asked: an_asked_task_is_kept_for_ever who_lost_a_task_changes_nothing asked_tasks_are_fair an_asked_task_can_be_cancelled asked_tasks_are_filtered
+        files_of_tasks_are_published_once exports_are_listed_and_expire a_restored_task_is_as_it_was asking_wakes;
     duplicates: external_ids_are_found_within_their_project external_ids_are_listed_in_pages idempotency_keys_expire a_few_keys_are_forgotten_at_a_time idempotency_keys_are_listed_in_pages;
     segments: a_seal_of_changed_batches_does_not_commit a_seal_that_read_before_a_merge_does_not_commit a_merge_that_read_before_a_seal_does_not_commit
         compaction_retires_what_it_replaces a_compaction_of_changed_segments_does_not_commit expired_rows_do_not_come_back
@@ -70,6 +74,7 @@ cases! {
     holds: holds_are_listed_for_ever a_restored_hold_is_as_it_was what_a_hold_keeps_is_looked_at_again_when_it_is_released;
     retention: a_project_begins_with_a_retention_of_each_log what_is_announced_is_listed_when_its_time_has_come segments_expire_when_all_of_them_is_old
         who_changes_what_is_kept_waits_for_who_expires;
+    schedules: schedules_belong_to_their_project a_schedule_is_due_when_its_last_run_is_over a_run_that_failed_is_due_again who_runs_a_schedule_waits_for_the_other;
     rates: a_bucket_gives_what_fits what_is_given_back_is_there_again a_bucket_fills_with_the_databases_clock full_buckets_are_deleted nodes_take_no_more_than_there_is
         one_statement_alone_is_one_round_trip;
     restore: what_was_read_can_be_restored;

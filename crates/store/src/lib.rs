@@ -1,12 +1,14 @@
-//! What the database keeps: log heads, batches, the manifest of segments, tasks, projects, keys.
+//! What the database keeps: log heads, batches, the manifest of segments, tasks, exports, projects, keys.
 //!
 //! Promises: a transaction is a value; nothing is visible before [`WriteTx::commit`] returns, and then it is on disk (SQLite in WAL mode with
 //! `synchronous=FULL`, PostgreSQL with `synchronous_commit=on`). Dropping a transaction rolls it back. All SQL lives here, in one text that both databases take.
 //! Never: knows a rule of the domain, a wire shape, or how a batch's bytes are laid out; opens a transaction of its own accord; lets a driver's type,
 //! the database's address or a bound value out.
 
+mod asked;
 mod db;
 mod errors;
+mod exports;
 mod holds;
 mod ingest;
 mod logs;
@@ -18,6 +20,7 @@ mod projects;
 mod rates;
 mod restore;
 mod retention;
+mod schedules;
 mod segments;
 mod signing;
 mod tasks;
@@ -28,7 +31,9 @@ use std::ops::{Deref, DerefMut};
 
 use indelible_model::{Error, LogKind, Result};
 
+pub use asked::{AskedFilter, AskedTask, NewAsked, TaskFile, TaskStatus};
 pub use db::Counters;
+pub use exports::{ExportFilter, ExportOrder, ExportRow, NewExport};
 pub use holds::{HoldEnd, KeptRow, LegalHoldRow};
 pub use ingest::{ExternalHit, IdempotencyEntry, IdempotencyRow};
 pub use logs::{BatchRow, LogHead, LogRow, NewBatch};
@@ -38,6 +43,7 @@ pub use open::{Database, Store};
 pub use outbox::OutboxRow;
 pub use projects::{KeyRow, Project};
 pub use retention::RetentionRow;
+pub use schedules::ScheduleRow;
 pub use segments::{NewSegment, SegmentRow};
 pub use signing::SigningKeyRow;
 pub use tasks::{Task, TaskKind};
@@ -60,6 +66,9 @@ pub struct WriteTx {
     /// To be rung after the commit, if a fact was stored.
     outbox: Wake,
     pushed: bool,
+    /// To be rung after the commit, if somebody asked for a task.
+    asked_wake: Wake,
+    asked: bool,
 }
 
 impl ReadTx {
@@ -84,7 +93,7 @@ impl WriteTx {
     /// Makes all changes durable and visible. On an error of `Kind::SyncFailed` the process must end: what the disk holds is unknown.
     /// An error that is marked `may_have_happened` says that the outcome is unknown.
     pub async fn commit(self) -> Result<()> {
-        let Self { mut unfinished, read, wake, enqueued, outbox, pushed } = self;
+        let Self { mut unfinished, read, wake, enqueued, outbox, pushed, asked_wake, asked } = self;
         // Said before the attempt, because a failed one gives the connection back at once.
         unfinished.expect_failure();
         read.conn.commit().await?;
@@ -94,6 +103,9 @@ impl WriteTx {
         }
         if pushed {
             outbox.ring();
+        }
+        if asked {
+            asked_wake.ring();
         }
         Ok(())
     }

@@ -24,9 +24,9 @@ macro_rules! claimable {
 }
 
 impl ReadTx {
-    /// True if the object is one of the live segment whose objects share the name `segment`, or the hashes of an expired one, or waits for deletion.
+    /// True if the object is one of the live segment whose objects share the name `segment`, or the hashes of an expired one, or a task's file, or waits for deletion.
     pub async fn object_known(&mut self, segment: &str, object: &str) -> Result<bool> {
-        let text = "SELECT (SELECT COUNT(*) FROM retired WHERE object = $2) + (SELECT COUNT(*) FROM segments WHERE name = $1 \
+        let text = "SELECT (SELECT COUNT(*) FROM retired WHERE object = $2) + (SELECT COUNT(*) FROM task_files WHERE object = $2) + (SELECT COUNT(*) FROM segments WHERE name = $1 \
              AND CASE WHEN expired = 0 THEN substr($2, 1, length($1) + 1) = $1 || '/' ELSE $2 = $1 || '/hashes' END)";
         Ok(self.conn.one(text, args![segment, object]).await?.count(0)? > 0)
     }

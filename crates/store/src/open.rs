@@ -63,6 +63,7 @@ struct Inner {
     pools: Pools,
     wake: Wake,
     outbox: Wake,
+    asked: Wake,
     counts: Arc<Counts>,
 }
 
@@ -100,12 +101,12 @@ impl Drop for Unfinished {
 impl Store {
     /// Opens a database, and brings its schema up to date or, without `auto_migrate`, refuses one that is not. One that a newer program changed is always refused.
     pub async fn open(database: &Database, auto_migrate: bool) -> Result<Self> {
-        let wake = Wake::default();
+        let (wake, asked) = (Wake::default(), Wake::default());
         let pools = match database {
             Database::File(file) => open_file(file, auto_migrate).await?,
-            Database::Server { url, connections } => open_server(url, (*connections).max(2), auto_migrate, wake.clone()).await?,
+            Database::Server { url, connections } => open_server(url, (*connections).max(2), auto_migrate, [wake.clone(), asked.clone()]).await?,
         };
-        Ok(Self(Arc::new(Inner { pools, wake, outbox: Wake::default(), counts: Arc::default() })))
+        Ok(Self(Arc::new(Inner { pools, wake, outbox: Wake::default(), asked, counts: Arc::default() })))
     }
     /// Brings a database's schema up to date; its version before and after.
     pub async fn migrate(database: &Database) -> Result<(u64, u64)> {
@@ -151,7 +152,7 @@ impl Store {
             }
             Pools::Server { pool, .. } => (Conn::server(pool, begin, &self.0.counts).await?, None),
         };
-        Ok(WriteTx { unfinished: Unfinished { reopen }, read: ReadTx { conn }, wake: self.0.wake.clone(), enqueued: false, outbox: self.0.outbox.clone(), pushed: false })
+        Ok(WriteTx { unfinished: Unfinished { reopen }, read: ReadTx { conn }, wake: self.0.wake.clone(), enqueued: false, outbox: self.0.outbox.clone(), pushed: false, asked_wake: self.0.asked.clone(), asked: false })
     }
     /// How many appends of different projects can run at once.
     pub fn writers(&self) -> usize {
@@ -167,6 +168,10 @@ impl Store {
     /// Tells when this process stored a fact.
     pub fn outbox_wake(&self) -> &Wake {
         &self.0.outbox
+    }
+    /// Wakes who works on what somebody asked for.
+    pub fn asked_wake(&self) -> &Wake {
+        &self.0.asked
     }
     /// What was sent to the database so far, by this value and its clones.
     pub fn counters(&self) -> Counters {
@@ -247,7 +252,7 @@ fn server_options(url: &str) -> Result<PgConnectOptions> {
     Ok(options.application_name("indelible").statement_cache_capacity(200).disable_statement_logging())
 }
 
-async fn open_server(url: &str, connections: u32, auto_migrate: bool, wake: Wake) -> Result<Pools> {
+async fn open_server(url: &str, connections: u32, auto_migrate: bool, wakes: [Wake; 2]) -> Result<Pools> {
     let options = server_options(url)?;
     server_schema(&options, auto_migrate).await?;
     let options = options.options(SESSION);
@@ -255,7 +260,7 @@ async fn open_server(url: &str, connections: u32, auto_migrate: bool, wake: Wake
     let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE).test_before_acquire(false);
     let pool = pool.connect_with(options.clone()).await.map_err(errors::connect)?;
     let listening = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).acquire_timeout(ACQUIRE).connect_lazy_with(options);
-    let listener = Listener::start(listening.clone(), wake);
+    let listener = Listener::start(listening.clone(), wakes);
     Ok(Pools::Server { pool, listening, writers: (connections as usize / 2).max(2), _listener: listener })
 }
 

@@ -38,7 +38,8 @@ impl Wake {
         self.0.heard.store(self.0.rung.load(Ordering::SeqCst), Ordering::SeqCst);
         woken
     }
-    pub(crate) fn ring(&self) {
+    /// Wakes who waits in this process.
+    pub fn ring(&self) {
         self.0.rung.fetch_add(1, Ordering::SeqCst);
         self.0.notify.notify_waiters();
     }
@@ -49,10 +50,10 @@ impl Wake {
 pub(crate) struct Listener(JoinHandle<()>);
 
 impl Listener {
-    pub(crate) fn start(pool: PgPool, wake: Wake) -> Self {
+    pub(crate) fn start(pool: PgPool, wakes: [Wake; 2]) -> Self {
         Self(tokio::spawn(async move {
             while !pool.is_closed() {
-                if let Err(error) = listen(&pool, &wake).await {
+                if let Err(error) = listen(&pool, &wakes).await {
                     tracing::debug!(%error, "wake-ups from other nodes are not heard; asking from time to time");
                 }
                 sleep(AGAIN).await;
@@ -67,12 +68,12 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(pool: &PgPool, wake: &Wake) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, wakes: &[Wake]) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {
         // What was sent before, or while the connection was gone, was not heard.
-        wake.ring();
+        wakes.iter().for_each(Wake::ring);
         listener.try_recv().await?;
     }
 }

@@ -9,7 +9,7 @@ use indelible_model::Kind;
 
 use super::s3::PART;
 use super::*;
-use crate::testing::{Site, on_both, open, unheard};
+use crate::testing::{Site, on_both, open, runtime, unheard};
 
 on_both! {
     the_place_answers
@@ -31,6 +31,7 @@ on_both! {
     windows_hold_what_the_object_holds
     errors_of_a_writer_keep_their_kind
     two_openings_see_the_same
+    links_lead_to_what_is_there
 }
 
 fn bytes(n: usize, seed: u64) -> Vec<u8> {
@@ -364,6 +365,44 @@ fn two_openings_see_the_same(site: &Site) {
     assert_eq!(kind(other.create("shared", &unheard()).and_then(again)), Kind::Conflict);
     other.delete("shared", None).unwrap();
     assert_eq!(missing(site, "shared"), Kind::Gone);
+}
+
+fn links_lead_to_what_is_there(site: &Site) {
+    assert_eq!(site.objects.presigns(), site.uploads);
+    if !site.objects.presigns() {
+        assert_eq!(kind(site.objects.presign("k/a.csv", "a.csv", Duration::from_secs(9))), Kind::Internal);
+        return;
+    }
+    let ask = |url: &str, range: Option<&'static str>| {
+        runtime().block_on(async {
+            let request = reqwest::Client::new().get(url).header("authorization", "Bearer stray");
+            let request = range.iter().fold(request, |request, range| request.header("range", *range));
+            let answer = request.send().await.unwrap();
+            let header = |name: &str| answer.headers().get(name).map_or(String::new(), |v| v.to_str().unwrap().to_owned());
+            let named = (header("content-type"), header("content-disposition"));
+            (answer.status().as_u16(), named, answer.bytes().await.unwrap())
+        })
+    };
+    // One that is put, and one that is sent in parts.
+    for (name, content, media) in [("a.csv", bytes(1000, 1), "text/csv; charset=utf-8"), ("b.ndjson.gz", bytes(2 * PART + 9, 2), "application/gzip")] {
+        let key = format!("k/{name}");
+        write(site, &key, &content).unwrap();
+        let url = site.objects.presign(&key, name, Duration::from_secs(600)).unwrap();
+        let (status, named, got) = ask(&url, None);
+        assert_eq!((status, named), (200, (media.to_owned(), format!("attachment; filename=\"{name}\""))));
+        assert!(got == content);
+        let (status, _, got) = ask(&url, Some("bytes=990-"));
+        assert!(status == 206 && got == content[990..]);
+        for changed in [url.replace("X-Amz-Expires=600", "X-Amz-Expires=700"), url.replace(&key, "k/c.csv"), url.replace(name, "other")] {
+            assert_eq!(ask(&changed, None).0, 403, "{changed}");
+        }
+        let short = site.objects.presign(&key, name, Duration::from_secs(1)).unwrap();
+        thread::sleep(Duration::from_millis(2100));
+        let (status, _, why) = ask(&short, None);
+        assert!(status == 403 && why.starts_with(b"<?xml"), "{why:?}");
+        site.objects.delete(&key, None).unwrap();
+        assert_eq!(ask(&url, None).0, 404);
+    }
 }
 
 /// A method without a case would be a promise that nobody keeps.

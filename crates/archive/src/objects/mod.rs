@@ -7,6 +7,7 @@
 //! All calls block. On S3 they wait for a tokio runtime, the one in which [`Objects::open`] was called: call them from
 //! `spawn_blocking` or from threads of your own, never from within a future. Dropping a writer blocks nobody.
 
+mod bucket;
 mod cache;
 #[cfg(test)]
 mod conformance;
@@ -19,10 +20,12 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use indelible_model::{Error, Kind, Result};
 
+pub use bucket::{Bucket, S3Credentials};
 pub use window::Window;
 
 use directory::Directory;
@@ -51,8 +54,26 @@ pub struct S3Place {
     pub endpoint: Option<String>,
     /// Region that requests are signed for.
     pub region: String,
+    /// URL under which others reach the store, if it is another than ours: links are signed for its host.
+    pub public_endpoint: Option<String>,
     /// True if the bucket is the first part of the path; otherwise it is the first part of the host.
     pub path_style: bool,
+}
+
+/// Media types by the last suffix of a name.
+const MEDIA: &[(&str, &str)] = &[
+    ("csv", "text/csv; charset=utf-8"),
+    ("json", "application/json"),
+    ("ndjson", "application/x-ndjson"),
+    ("parquet", "application/vnd.apache.parquet"),
+    ("gz", "application/gzip"),
+    ("zst", "application/zstd"),
+];
+
+/// The media type of a file of this name.
+pub fn media(name: &str) -> &'static str {
+    let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    MEDIA.iter().find(|(s, _)| *s == suffix).map_or("application/octet-stream", |(_, media)| media)
 }
 
 /// Told the key and the id of an upload in parts before the first part is sent, so that a crash leaves nothing that is not known.
@@ -159,6 +180,18 @@ impl Objects {
         match &self.0 {
             Backend::Directory(d) => d.list(prefix),
             Backend::S3(s3) => s3.list(prefix),
+        }
+    }
+    /// True if [`Objects::presign`] makes links.
+    pub fn presigns(&self) -> bool {
+        matches!(self.0, Backend::S3(_))
+    }
+    /// A URL by which anybody can read an object for so long, and saves it as `name`: letters, digits, dots, dashes and underscores. It is signed here and
+    /// by the system's clock; nobody is asked whether the object is there. A directory has no such links.
+    pub fn presign(&self, key: &str, name: &str, lifetime: Duration) -> Result<String> {
+        match &self.0 {
+            Backend::Directory(_) => Err(Error::internal("a directory has no links")),
+            Backend::S3(s3) => s3.presign(key, name, lifetime),
         }
     }
     /// How many readers keep `threads` busy: over a network they wait most of the time.

@@ -18,12 +18,13 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::HttpError;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
+use object_store::signer::{Method, SignedUrlOptions, Signer};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::cache::Cache;
-use super::{ObjectCalls, S3Place, UploadNote, gone, outside, taken};
+use super::{MEDIA, ObjectCalls, S3Credentials, S3Place, UploadNote, gone, outside, taken};
 
 /// Bytes of a part. An object that is not larger is written by one request.
 pub(super) const PART: usize = 8 << 20;
@@ -57,6 +58,8 @@ pub(super) struct S3(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: AmazonS3,
+    /// Signs links, for the host by which others reach the store. Sends nothing.
+    signer: AmazonS3,
     bucket: String,
     prefix: String,
     runtime: Handle,
@@ -91,6 +94,8 @@ pub(super) struct Writer {
     key: String,
     path: Path,
     note: UploadNote,
+    /// How it deals with what has the name.
+    mode: PutMode,
     buffer: Vec<u8>,
     upload: Option<Upload>,
     written: u64,
@@ -111,10 +116,15 @@ fn add(counter: &AtomicU64, n: usize) {
 }
 
 fn builder(place: &S3Place, timeout: Duration) -> AmazonS3Builder {
+    configured(AmazonS3Builder::from_env(), place, timeout)
+}
+
+fn configured(builder: AmazonS3Builder, place: &S3Place, timeout: Duration) -> AmazonS3Builder {
     let plain = place.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
     let client = ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(timeout).with_read_timeout(READ_TIMEOUT);
+    let client = MEDIA.iter().fold(client, |client, (suffix, media)| client.with_content_type_for_suffix(*suffix, *media));
     let retry = RetryConfig { backoff: BACKOFF, max_retries: RETRIES, retry_timeout: RETRIES_END };
-    let builder = AmazonS3Builder::from_env()
+    let builder = builder
         .with_bucket_name(&place.bucket)
         .with_region(&place.region)
         .with_virtual_hosted_style_request(!place.path_style)
@@ -129,17 +139,34 @@ fn builder(place: &S3Place, timeout: Duration) -> AmazonS3Builder {
     }
 }
 
+fn build(builder: AmazonS3Builder) -> Result<AmazonS3> {
+    // Another one may be there already: any will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    builder.build().map_err(|e| Error::internal(format!("the settings of the object store: {e}")))
+}
+
 impl S3 {
     pub(super) fn open(place: &S3Place, cache_bytes: usize) -> Result<Self> {
         Self::open_within(place, cache_bytes, REQUEST_TIMEOUT)
     }
     fn open_within(place: &S3Place, cache_bytes: usize, timeout: Duration) -> Result<Self> {
+        let store = build(builder(place, timeout))?;
+        let signer = match &place.public_endpoint {
+            Some(endpoint) => build(builder(&S3Place { endpoint: Some(endpoint.clone()), ..place.clone() }, timeout))?,
+            None => store.clone(),
+        };
+        Self::of(place, store, signer, cache_bytes)
+    }
+    /// A bucket that others gave the credentials of: nothing of our own environment counts.
+    pub(super) fn given(place: &S3Place, credentials: &S3Credentials) -> Result<Self> {
+        let keys = AmazonS3Builder::new().with_access_key_id(&credentials.access_key_id).with_secret_access_key(&credentials.secret_access_key);
+        let store = build(configured(keys, place, REQUEST_TIMEOUT))?;
+        Self::of(place, store.clone(), store, 0)
+    }
+    fn of(place: &S3Place, store: AmazonS3, signer: AmazonS3, cache_bytes: usize) -> Result<Self> {
         let runtime = Handle::try_current().map_err(Error::internal)?;
-        // Another one may be there already: any will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let store = builder(place, timeout).build().map_err(|e| Error::internal(format!("the settings of the object store: {e}")))?;
         let prefix = place.prefix.trim_matches('/').to_owned();
-        Ok(Self(Arc::new(Inner { store, bucket: place.bucket.clone(), prefix, runtime, cache: Cache::new(cache_bytes, RETRIES_END), calls: Calls::default() })))
+        Ok(Self(Arc::new(Inner { store, signer, bucket: place.bucket.clone(), prefix, runtime, cache: Cache::new(cache_bytes, RETRIES_END), calls: Calls::default() })))
     }
     fn path(&self, key: &str) -> Result<Path> {
         let whole = if self.0.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.0.prefix) };
@@ -158,11 +185,24 @@ impl S3 {
         }
     }
     pub(super) fn create(&self, key: &str, note: &UploadNote) -> Result<Writer> {
+        self.writer(key, note, PutMode::Create)
+    }
+    /// As [`S3::create`], but what has the name is replaced.
+    pub(super) fn overwrite(&self, key: &str, note: &UploadNote) -> Result<Writer> {
+        self.writer(key, note, PutMode::Overwrite)
+    }
+    fn writer(&self, key: &str, note: &UploadNote, mode: PutMode) -> Result<Writer> {
         let path = self.path(key)?;
-        Ok(Writer { s3: self.clone(), key: key.to_owned(), path, note: Arc::clone(note), buffer: Vec::new(), upload: None, written: 0, ended: false })
+        Ok(Writer { s3: self.clone(), key: key.to_owned(), path, note: Arc::clone(note), mode, buffer: Vec::new(), upload: None, written: 0, ended: false })
     }
     pub(super) fn replace(&self, key: &str, bytes: &[u8]) -> Result<()> {
         self.put(&self.path(key)?, Bytes::copy_from_slice(bytes), PutMode::Overwrite)
+    }
+    pub(super) fn presign(&self, key: &str, name: &str, lifetime: Duration) -> Result<String> {
+        let path = self.path(key)?;
+        let options = SignedUrlOptions::default().with_query([("response-content-disposition", format!("attachment; filename=\"{name}\""))]);
+        let signed = self.0.runtime.block_on(self.0.signer.signed_url_opts(Method::GET, &path, lifetime, &options));
+        signed.map(String::from).map_err(|e| self.failed("sign a link to", &path, &e))
     }
     fn put(&self, path: &Path, bytes: Bytes, mode: PutMode) -> Result<()> {
         let len = bytes.len();
@@ -185,20 +225,24 @@ impl S3 {
         Ok(Remote { s3: self.clone(), key: key.into(), path, len })
     }
     pub(super) fn delete(&self, key: &str, upload: Option<&str>) -> Result<()> {
-        let path = self.path(key)?;
-        let ended = |result: object_store::Result<()>| match result {
-            Ok(()) => Ok(()),
-            Err(e) => match self.failed("delete", &path, &e) {
-                e if e.kind() == Kind::Gone => Ok(()),
-                e => Err(e),
-            },
-        };
         if let Some(id) = upload {
-            add(&self.0.calls.deletes, 1);
-            ended(self.0.runtime.block_on(self.0.store.abort_multipart(&path, &id.to_owned())))?;
+            self.abort(key, id)?;
         }
+        let path = self.path(key)?;
         add(&self.0.calls.deletes, 1);
-        ended(self.0.runtime.block_on(self.0.store.delete(&path)))
+        self.ended(&path, self.0.runtime.block_on(self.0.store.delete(&path)))
+    }
+    pub(super) fn abort(&self, key: &str, upload: &str) -> Result<()> {
+        let path = self.path(key)?;
+        add(&self.0.calls.deletes, 1);
+        self.ended(&path, self.0.runtime.block_on(self.0.store.abort_multipart(&path, &upload.to_owned())))
+    }
+    /// What came of a deletion: what is not there is no error.
+    fn ended(&self, path: &Path, result: object_store::Result<()>) -> Result<()> {
+        match result.map_err(|e| self.failed("delete", path, &e)) {
+            Err(e) if e.kind() == Kind::Gone => Ok(()),
+            other => other,
+        }
     }
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>> {
         let path = self.path(prefix)?;
@@ -224,10 +268,9 @@ impl S3 {
     /// Uploads in parts that were neither completed nor given up: their keys. No part of the crate lists them.
     #[cfg(test)]
     pub(super) fn uploads(&self) -> Vec<String> {
-        use object_store::signer::{SignedUrlOptions, Signer};
         let options = SignedUrlOptions::default().with_query([("uploads", String::new()), ("prefix", self.0.prefix.clone())]);
         let text = self.0.runtime.block_on(async {
-            let url = self.0.store.signed_url_opts(reqwest::Method::GET, &Path::default(), REQUEST_TIMEOUT, &options).await.unwrap();
+            let url = self.0.store.signed_url_opts(Method::GET, &Path::default(), REQUEST_TIMEOUT, &options).await.unwrap();
             reqwest::get(url).await.unwrap().error_for_status().unwrap().text().await.unwrap()
         });
         assert!(text.contains("ListMultipartUploadsResult"), "{text}");
@@ -360,7 +403,7 @@ impl Writer {
             return self.complete().inspect_err(|_| self.abandon());
         }
         self.ended = true;
-        self.s3.put(&self.path, std::mem::take(&mut self.buffer).into(), PutMode::Create)
+        self.s3.put(&self.path, std::mem::take(&mut self.buffer).into(), self.mode.clone())
     }
     /// Begins the upload, if it has not begun, and sends the buffer as its next part.
     fn send(&mut self) -> Result<()> {
@@ -398,10 +441,12 @@ impl Writer {
         while !upload.flying.is_empty() {
             upload.land(&self.s3, &self.path)?;
         }
-        match self.s3.head(&self.path) {
-            Err(e) if e.kind() == Kind::Gone => {}
-            Err(e) => return Err(e),
-            Ok(_) => return Err(taken(&self.path)),
+        if self.mode == PutMode::Create {
+            match self.s3.head(&self.path) {
+                Err(e) if e.kind() == Kind::Gone => {}
+                Err(e) => return Err(e),
+                Ok(_) => return Err(taken(&self.path)),
+            }
         }
         let (store, runtime) = (&self.s3.0.store, &self.s3.0.runtime);
         add(&self.s3.0.calls.puts, 1);

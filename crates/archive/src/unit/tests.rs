@@ -1,3 +1,5 @@
+mod filters;
+
 use indelible_model::fields::Field;
 use indelible_model::query::Test;
 use indelible_model::search::Needle;
@@ -28,12 +30,7 @@ fn batch(n: u64) -> HotBatch {
 }
 
 fn padded(n: u64, pad: impl Fn(u64) -> String) -> HotBatch {
-    let mut body = BodyWriter::default();
-    let mut entries = Vec::new();
-    let mut previous = genesis(ProjectId([1; 16]), LogKind::Events);
-    let first_previous = previous;
-    let received_at = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
-    for position in 1..=n {
+    chain(n, |position| {
         let action = format!("\"user.{}\"", if position % 20 == 0 { "login" } else { "view" });
         let details = format!(
             r#""actor":{{"id":"u{}","meta":{{"name":"N {}"}}}},"target":null,"context":{{}},"diff":null,"metadata":{{"n":{position},"pad":"{}"}}"#,
@@ -41,6 +38,19 @@ fn padded(n: u64, pad: impl Fn(u64) -> String) -> HotBatch {
             position % 7,
             pad(position)
         );
+        (action, details)
+    })
+}
+
+/// A chain of `n` events with the actions and details that `event` gives, a second apart.
+fn chain(n: u64, event: impl Fn(u64) -> (String, String)) -> HotBatch {
+    let mut body = BodyWriter::default();
+    let mut entries = Vec::new();
+    let mut previous = genesis(ProjectId([1; 16]), LogKind::Events);
+    let first_previous = previous;
+    let received_at = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+    for position in 1..=n {
+        let (action, details) = event(position);
         let occurred_at = Timestamp::clamped(received_at.micros() + i64::try_from(position).unwrap() * 1_000_000);
         let id = EventId(u128::from(position).to_be_bytes());
         let committed = commitment(&[3; 16], details.as_bytes());

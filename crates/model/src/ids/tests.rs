@@ -26,3 +26,20 @@ fn event_ids_rise_strictly_even_when_the_clock_steps_back() {
         now -= round * 1_000_000;
     }
 }
+
+#[test]
+fn exports_and_tasks_have_forms_of_their_own() {
+    for bytes in [[0; 16], [255; 16], [7; 16]] {
+        let text = ExportId(bytes).to_string();
+        assert_eq!((text.len(), ExportId::parse(&text)), (28, Some(ExportId(bytes))));
+    }
+    assert_eq!(ExportId([0; 16]).to_string(), format!("exp_{}", "0".repeat(24)));
+    for wrong in ["", "exp_", "exp_CGnCVltmWjI9V1pGlnunw2N", "exp_zzzzzzzzzzzzzzzzzzzzzzzz", "exp_0000000000000000000000-0", "xxp_000000000000000000000000"] {
+        assert_eq!(ExportId::parse(wrong), None, "{wrong}");
+    }
+    let ids = Ids::seeded(1);
+    let (one, two) = (TaskId::new(Timestamp::clamped(1_000_000), &ids).unwrap(), TaskId::new(Timestamp::clamped(2_000_000), &ids).unwrap());
+    assert!(one < two && one.to_string().len() == 21);
+    assert_eq!(TaskId::parse(&one.to_string()), Some(one));
+    assert_eq!(TaskId::parse("aa_0c555e8115d7b6450"), None);
+}

@@ -17,8 +17,8 @@ pub(super) async fn an_old_schema_is_refused_or_migrated(bench: &Bench) {
     let home = empty(bench).await;
     let refused = Store::open(&home.database, false).await.unwrap_err();
     assert!(refused.public().contains("version 0") && refused.public().contains("`indelible migrate`"), "{refused}");
-    assert_eq!(Store::migrate(&home.database).await.unwrap(), (0, 3));
-    assert_eq!(Store::migrate(&home.database).await.unwrap(), (3, 3));
+    assert_eq!(Store::migrate(&home.database).await.unwrap(), (0, 4));
+    assert_eq!(Store::migrate(&home.database).await.unwrap(), (4, 4));
     let store = Store::open(&home.database, false).await.unwrap();
     assert!(store.read().await.unwrap().project_list().await.unwrap().is_empty());
     store.close().await;
@@ -31,7 +31,7 @@ pub(super) async fn a_newer_schema_is_refused(bench: &Bench) {
     Store::migrate(&home.database).await.unwrap();
     home.raw("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (7, 'later', TRUE, '', 0)").await;
     for refused in [Store::open(&home.database, true).await.unwrap_err(), Store::migrate(&home.database).await.unwrap_err()] {
-        assert!(refused.public().contains("version 7") && refused.public().contains("up to 3"), "{refused}");
+        assert!(refused.public().contains("version 7") && refused.public().contains("up to 4"), "{refused}");
     }
     home.end().await;
 }

@@ -18,7 +18,7 @@ const SECONDS: Duration = Duration::from_secs(10);
 
 fn objects(endpoint: String) -> Objects {
     assert!(env::var("AWS_ACCESS_KEY_ID").is_ok(), "no credentials: scripts/with-servers cargo nextest run");
-    let place = S3Place { bucket: "b".into(), prefix: "p".into(), endpoint: Some(endpoint), region: "us-east-1".into(), path_style: true };
+    let place = S3Place { bucket: "b".into(), prefix: "p".into(), endpoint: Some(endpoint), region: "us-east-1".into(), public_endpoint: None, path_style: true };
     let _inside = runtime().enter();
     Objects(Backend::S3(S3::open_within(&place, CACHE, Duration::from_secs(2)).unwrap()))
 }
@@ -232,8 +232,14 @@ fn ranges_are_merged_over_small_gaps() {
 
 #[test]
 fn the_bucket_is_in_the_path_or_in_the_host() {
-    let place =
-        |endpoint: Option<&str>, path_style| S3Place { bucket: "bkt".into(), prefix: String::new(), endpoint: endpoint.map(Into::into), region: "eu-west-1".into(), path_style };
+    let place = |endpoint: Option<&str>, path_style| S3Place {
+        bucket: "bkt".into(),
+        prefix: String::new(),
+        endpoint: endpoint.map(Into::into),
+        region: "eu-west-1".into(),
+        public_endpoint: None,
+        path_style,
+    };
     let url = |place: &S3Place| {
         use object_store::signer::Signer;
         let _inside = runtime().enter();
@@ -246,4 +252,15 @@ fn the_bucket_is_in_the_path_or_in_the_host() {
         assert!(url(&place(None, false)).starts_with("https://bkt.s3.eu-west-1.amazonaws.com/x?"));
         assert!(url(&place(None, true)).starts_with("https://s3.eu-west-1.amazonaws.com/bkt/x?"));
     }
+    let public = S3Place { public_endpoint: Some("https://files.example.com".into()), ..place(Some("http://h:1"), true) };
+    let link = |place: &S3Place| {
+        let s3 = {
+            let _inside = runtime().enter();
+            S3::open(place, 0).unwrap()
+        };
+        s3.presign("p/x.csv", "x.csv", SECONDS).unwrap()
+    };
+    assert!(url(&public).starts_with("http://h:1/bkt/x?"));
+    assert!(link(&public).starts_with("https://files.example.com/bkt/p/x.csv?response-content-disposition=attachment%3B%20filename%3D%22x.csv%22&"));
+    assert!(link(&S3Place { path_style: false, ..public }).starts_with("https://bkt.files.example.com/p/x.csv?"));
 }
