@@ -162,7 +162,7 @@ impl Grant {
     #[must_use]
     pub fn narrow(&self, mut filter: Filter) -> Filter {
         if let Some(own) = &self.organizations {
-            filter.terms.push(Term { any_of: vec![Field::OrganizationId], test: Test::OneOf(own.to_vec()) });
+            filter.terms.push(Term { any_of: vec![Field::OrganizationId], test: Test::OneOf(own.to_vec()), not: false });
         }
         filter
     }
@@ -245,14 +245,14 @@ impl<P> Clone for Caller<P> {
     }
 }
 
-impl Caller<CanWrite> {
-    /// The server, which writes what it reports of itself.
+impl<P: Permission> Caller<P> {
+    /// The server, which writes what it reports of itself, and does what others asked for.
     pub(crate) fn server(project: ProjectId) -> Self {
         let grant = Grant {
             project,
             project_name: String::new(),
             who: Who::Server,
-            scopes: Scopes::of(&[Scope::EventsWrite]),
+            scopes: Scopes::of(&[P::SCOPE, Scope::LogsRead]),
             organizations: None,
             plan: Arc::new(Plan::unrestricted()),
             per_minute: None,

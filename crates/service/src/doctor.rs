@@ -4,11 +4,14 @@ use std::collections::HashSet;
 
 use indelible_archive::segment::hashes_last;
 use indelible_archive::{Segment, keys};
-use indelible_model::{Error, Result};
+use indelible_model::{Error, ProjectId, Result};
 
 use crate::manifest::Entry;
 use crate::read::files;
 use crate::{Service, Verification};
+
+/// Files of tasks looked up at once.
+const FILES: u32 = 1000;
 
 /// How bad a note is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,9 @@ impl Service {
                 }
             }
         }
+        for project in self.inner.store.glance().await?.project_list().await? {
+            self.check_files(project.id, &mut live, &mut report, on).await?;
+        }
         let objects = self.inner.objects.clone();
         for key in tokio::task::spawn_blocking(move || objects.list("")).await.map_err(Error::internal)?? {
             let segment = key.rsplit_once('/').map_or("", |(s, _)| s);
@@ -98,5 +104,29 @@ impl Service {
             }
         }
         Ok(report)
+    }
+    /// The files of a project's tasks: that they are there, and as long as they should be.
+    async fn check_files(&self, project: ProjectId, live: &mut HashSet<String>, report: &mut DoctorReport, on: &mut (dyn FnMut(DoctorNote) + Send)) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let files = self.inner.store.glance().await?.task_file_list(project, &after, FILES).await?;
+            let Some((_, last)) = files.last() else { return Ok(()) };
+            after.clone_from(&last.object);
+            for (task, file) in files {
+                let (objects, key) = (self.inner.objects.clone(), file.object.clone());
+                let found = tokio::task::spawn_blocking(move || objects.get(&key, None)).await.map_err(Error::internal)?.map(|o| o.len());
+                live.insert(file.object.clone());
+                let problem = match found {
+                    Ok(len) if len == file.bytes => continue,
+                    Ok(len) => format!("has {len} bytes instead of {}", file.bytes),
+                    Err(e) => e.to_string(),
+                };
+                // It may have been deleted meanwhile.
+                if self.inner.store.glance().await?.task_files(project, task).await?.iter().any(|f| f.object == file.object) {
+                    report.problems += 1;
+                    on(DoctorNote { severity: Severity::Problem, what: format!("{project}: {} of task {task}: {problem}", file.object) });
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@
 mod group;
 pub(crate) use group::IDEMPOTENCY_MICROS;
 mod prepare;
-pub(crate) use prepare::OWN;
+pub(crate) use prepare::{OWN, may_write};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
@@ -54,7 +54,7 @@ pub struct Idempotency {
 
 impl Idempotency {
     /// A caller bound to organizations shares keys only with callers bound to the same.
-    fn of(self, grant: &Grant) -> Self {
+    pub(crate) fn of(self, grant: &Grant) -> Self {
         match &grant.organizations {
             None => self,
             Some(own) => {

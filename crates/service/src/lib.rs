@@ -12,6 +12,7 @@ pub mod caller;
 mod credentials;
 pub mod demo;
 pub mod doctor;
+pub mod exports;
 pub mod holds;
 pub mod import;
 mod ingest;
@@ -25,8 +26,10 @@ pub mod plans;
 pub mod projects;
 mod read;
 pub mod retention;
+pub mod schedules;
 pub mod sessions;
 pub mod stats;
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -42,6 +45,7 @@ use std::time::Duration;
 use indelible_archive::Objects;
 use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
 use indelible_store::Store;
+use tokio::sync::Semaphore;
 
 pub use activity::ApiCall;
 pub use budget::Reservation;
@@ -53,8 +57,13 @@ pub use credentials::Credential;
 pub use doctor::{DoctorNote, DoctorReport, Severity};
 pub use indelible_archive::objects::ObjectCalls;
 pub use indelible_archive::{Place, S3Place};
-pub use indelible_encode::Layout;
-pub use indelible_store::{Counters, Database};
+pub use indelible_encode::layout::title;
+pub use indelible_encode::{Layout, Pick, Table};
+pub use indelible_store::{Counters, Database, TaskStatus};
+pub use exports::{
+    Download, ExportInfo, ExportOrder, ExportPart, ExportSpec, ExportState, Exported, ExportsFilter, Link, LinkPlace, LinkRefused, SignedLink,
+};
+pub use import::{ImportFile, ImportInfo, ImportMapping, ImportPart, ImportSpec, ImportUpload, ImportsFilter};
 pub use ingest::{Appended, Idempotency, Outcome};
 pub use keys::{Key, KeySpec, NewKey};
 pub use limits::{Admission, Allowance, LoginLimits};
@@ -65,6 +74,7 @@ pub use projects::{Admin, First, FirstStart, ProjectChange, ProjectInfo};
 pub use read::{Coding, Cover, Export, ExportOptions, Finished, Format, Page, Verification};
 pub use sessions::{Login, Session, TokenInfo};
 pub use stats::{Count, Stats};
+pub use tasks::{AskedKind, TaskFilter, TaskInfo};
 pub use tokens::{OidcProvider, OidcStart};
 
 /// When the background work seals, merges and collects. Times in the unit of their name.
@@ -106,6 +116,29 @@ impl Default for SealConfig {
     }
 }
 
+/// What tasks that somebody asks for may do.
+#[derive(Clone, Debug)]
+pub struct TaskConfig {
+    /// Tasks that one node works on at a time.
+    pub per_node: usize,
+    /// Tasks of one project that all nodes work on at a time.
+    pub per_project: u32,
+    /// How long a link to a file lives.
+    pub link_secs: u64,
+    /// How long the file of an export stays; 0 is for ever.
+    pub export_days: u64,
+    /// Bytes of a file that is imported, as it is sent.
+    pub import_bytes: u64,
+    /// URLs of S3 services, beside Amazon's, to which projects may have files copied; `*` is every one.
+    pub export_endpoints: Vec<String>,
+}
+
+impl Default for TaskConfig {
+    fn default() -> Self {
+        Self { per_node: 4, per_project: 2, link_secs: 3600, export_days: 180, import_bytes: 5 << 30, export_endpoints: Vec::new() }
+    }
+}
+
 /// Plain values that the service is opened with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -119,6 +152,8 @@ pub struct Config {
     pub limits: Limits,
     /// Background work.
     pub seal: SealConfig,
+    /// Tasks that somebody asks for.
+    pub tasks: TaskConfig,
     /// What projects may use.
     pub plans: Plans,
     /// How often somebody may try to log in.
@@ -152,6 +187,7 @@ impl Config {
             objects: Place::Directory(dir.join("objects")),
             limits: Limits::default(),
             seal: SealConfig::default(),
+            tasks: TaskConfig::default(),
             plans: Plans::default(),
             logins: LoginLimits::default(),
             ingest_budget_bytes: 128 << 20,
@@ -187,6 +223,9 @@ pub(crate) struct Inner {
     activity: Arc<activity::Activity>,
     told: activity::Told,
     reader: read::Reader,
+    uploads: import::Uploads,
+    /// Whole files that may be looked through at a time.
+    browsing: Arc<Semaphore>,
     tokens: tokens::Tokens,
     passwords: passwords::Passwords,
     used: credentials::Used,
@@ -221,7 +260,8 @@ impl Service {
         let ingest_budget = budget::Budget::new(config.ingest_budget_bytes);
         let limiter = limits::Limiter::new(&clock, &store, config.logins);
         let activity = Arc::new(activity::Activity::new(config.api_log_queue_bytes));
-        let (passwords, used) = Default::default();
+        let (passwords, used, uploads) = Default::default();
+        let browsing = Arc::new(Semaphore::new((config.workers / 2).max(1)));
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -236,6 +276,8 @@ impl Service {
                 activity,
                 told: activity::Told::default(),
                 reader,
+                uploads,
+                browsing,
                 tokens,
                 passwords,
                 used,
@@ -263,6 +305,7 @@ impl Service {
     /// Begins the background work; it ends when the last clone of the service is gone.
     pub fn start(&self) {
         maintain::start(&self.inner);
+        tasks::work::start(&self.inner);
         activity::start(&self.inner);
     }
     /// The limits on input.

@@ -62,6 +62,12 @@ pub struct Stats {
     pub task_failures: Count,
     /// Gauge: maintenance tasks that wait or run.
     pub tasks_live: Count,
+    /// Gauge: exports and imports that wait, on all nodes.
+    pub asked_queued: Count,
+    /// Gauge: exports and imports that are being worked on, on all nodes.
+    pub asked_running: Count,
+    /// Attempts at an export or an import that failed.
+    pub asked_failures: Count,
     /// Calls written to the API log.
     pub api_calls: Count,
     /// Calls for which the API log had no room.

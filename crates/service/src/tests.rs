@@ -6,7 +6,9 @@ use indelible_model::{Clock, EventBatch, Ids, Kind, Limits, LogKind, Timestamp};
 use crate::{CanExport, CanRead, CanVerify, CanWrite, Config, Credential, ExportOptions, Format, Grant, MemberSpec, Role, SealConfig, Service, testing, transfer};
 
 mod bindings;
+mod exports;
 mod keys;
+mod links;
 mod members;
 mod retention;
 mod sessions;

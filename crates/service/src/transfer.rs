@@ -11,9 +11,10 @@ use indelible_archive::Objects;
 use indelible_archive::keys::{Part, object};
 use indelible_archive::objects::{UploadNote, write_failed};
 use indelible_model::{Error, Kind, LogKind, ProjectId, Result, Timestamp};
-use indelible_store::{ReadTx, SegmentRow};
+use indelible_store::{AskedFilter, ReadTx, SegmentRow};
 
 use crate::Service;
+use crate::tasks::AskedKind;
 
 /// The mark of a store that a copy has not completed; its value says why it cannot be used.
 pub(crate) const UNFINISHED: &str = "unfinished-copy";
@@ -147,6 +148,7 @@ impl Run<'_> {
                 done.events += head.position;
             }
             self.duplicates(&mut tx, project.id).await?;
+            self.asked(&mut tx, project.id).await?;
             done.projects += 1;
             progress(done);
         }
@@ -203,6 +205,38 @@ impl Run<'_> {
             let mut write = self.to.inner.store.write().await?;
             for row in &rows {
                 write.legal_hold_restore(project, row).await?;
+            }
+            write.commit().await?;
+        }
+    }
+    /// What somebody asked for, with its files. Work that is not over begins anew.
+    async fn asked(&mut self, tx: &mut ReadTx, project: ProjectId) -> Result<()> {
+        let mut wanted = AskedFilter { kinds: AskedKind::ALL.map(|k| k.name().to_owned()).to_vec(), ..AskedFilter::default() };
+        loop {
+            let rows = tx.asked_list(project, &wanted, ROWS).await?;
+            let Some(last) = rows.last() else { break };
+            (wanted.before, wanted.after) = (Some(last.asked.created_at), Some(last.asked.id));
+            self.hold().await?;
+            let mut write = self.to.inner.store.write().await?;
+            for row in &rows {
+                write.asked_restore(row).await?;
+                if let Some(made) = tx.export_of_task(project, row.asked.id).await? {
+                    write.export_insert(project, row.asked.id, &made.export, row.asked.created_at).await?;
+                    if made.expired {
+                        write.export_expire(project, made.export.id).await?;
+                    }
+                }
+            }
+            write.commit().await?;
+        }
+        let mut after = String::new();
+        loop {
+            let files = tx.task_file_list(project, &after, ROWS).await?;
+            let Some((_, last)) = files.last() else { return Ok(()) };
+            after.clone_from(&last.object);
+            let mut write = self.to.inner.store.write().await?;
+            for (task, file) in &files {
+                write.task_file_restore(project, *task, file).await?;
             }
             write.commit().await?;
         }
@@ -284,6 +318,20 @@ impl Run<'_> {
                 }
                 self.to.publish_manifest(project.id, log).await?;
             }
+            let mut after = String::new();
+            loop {
+                let files = self.to.inner.store.glance().await?.task_file_list(project.id, &after, ROWS).await?;
+                let Some((_, last)) = files.last() else { break };
+                after.clone_from(&last.object);
+                for (_, file) in files {
+                    self.hold().await?;
+                    let (from, to, key, len) = (self.from.inner.objects.clone(), self.to.inner.objects.clone(), file.object, file.bytes);
+                    tokio::task::spawn_blocking(move || brought(&from, &to, mode, &key, len)).await.map_err(Error::internal)??;
+                    done.bytes += len;
+                    done.objects += 1;
+                    progress(*done);
+                }
+            }
         }
         Ok(())
     }
@@ -296,15 +344,19 @@ fn segment(from: &Objects, to: &Objects, mode: Mode, row: &SegmentRow) -> Result
     let all = [(Part::Hashes, hashes), (Part::Rows, s.rows_bytes), (Part::Columns, s.columns_bytes)];
     let live = if row.expired { &all[..1] } else { &all[..] };
     for (part, len) in live {
-        let key = object(&s.name, *part);
-        match mode {
-            Mode::Copy => one(from, to, &key, *len)?,
-            // Opening with no length asks for it, and so for whether the object is there.
-            _ if to.get(&key, None)?.len() != *len => return Err(Error::corrupt(format!("{key} has another length than the database says"))),
-            _ => {}
-        }
+        brought(from, to, mode, &object(&s.name, *part), *len)?;
     }
     Ok(live.iter().map(|(_, len)| len).sum())
+}
+
+/// One object, copied or there already.
+fn brought(from: &Objects, to: &Objects, mode: Mode, key: &str, len: u64) -> Result<()> {
+    match mode {
+        Mode::Copy => one(from, to, key, len),
+        // Opening with no length asks for it, and so for whether the object is there.
+        _ if to.get(key, None)?.len() != len => Err(Error::corrupt(format!("{key} has another length than the database says"))),
+        _ => Ok(()),
+    }
 }
 
 fn one(from: &Objects, to: &Objects, key: &str, len: u64) -> Result<()> {

@@ -132,7 +132,7 @@ impl Mapping {
         let start = out.len();
         let record = compact(line).map_err(|reason| MapError::new(source, "", reason))?;
         let mapped = match &self.make {
-            Make::Native => Ok(native(&record, out)),
+            Make::Native => Ok(native(&record, source, out)),
             Make::Rules(rules) => rules.write(&record, source, out).map(|()| Mapped::Event),
         };
         if mapped.is_err() {
@@ -178,7 +178,7 @@ fn compact(line: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// An event in the native shape, or a line that was exported.
-fn native(record: &[u8], out: &mut Vec<u8>) -> Mapped {
+fn native(record: &[u8], source: &Source<'_>, out: &mut Vec<u8>) -> Mapped {
     if record.starts_with(b"{\"_end\":") && json::members(record).count() == 1 {
         return Mapped::ClosingLine;
     }
@@ -194,10 +194,12 @@ fn native(record: &[u8], out: &mut Vec<u8>) -> Mapped {
             member(name, value);
         }
     }
-    if let (Some(id), None) = (json::member(record, "id"), json::member(record, "external_id")) {
-        member(b"\"external_id\"", id);
+    match (json::member(record, "external_id"), json::member(record, "id")) {
+        (Some(_), _) => {}
+        (None, Some(id)) => member(b"\"external_id\"", id),
+        (None, None) => member(b"\"external_id\"", format!("\"{}:{}\"", source.digest, source.line).as_bytes()),
     }
-    out.extend_from_slice(if out.len() == start { b"{}" } else { b"}" });
+    out.push(b'}');
     Mapped::Event
 }
 

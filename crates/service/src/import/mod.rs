@@ -1,32 +1,41 @@
 //! Import: foreign records in, native events out.
 //!
-//! Promises: a source record becomes one event or an error that names file, line and member; running an import again stores
+//! By a command, which stops at the first record that becomes no event, or by a task, which reports such records and goes on.
+//! Promises: a source record becomes one event, or is refused with its line, member and reason; running an import again stores
 //! nothing twice, because each event carries an external id (by default the digest of its file and its line).
 //! Never: drops a record or a member silently, or changes a number's text.
 
+mod asked;
 pub mod csv_rows;
 pub mod mapping;
+mod mark;
+mod records;
+mod report;
+pub(crate) mod task;
 
+use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
 use indelible_model::parse::ParseError;
 use indelible_model::{Error, EventBatch, Kind, Limits, Result};
 use tokio::sync::mpsc;
 
 use crate::Service;
 use crate::caller::{Caller, CanWrite};
-use csv_rows::CsvRows;
 use mapping::{Mapped, Mapping, Source, file_digest};
+use records::Reading;
+
+pub(crate) use asked::Uploads;
+pub use asked::{ImportFile, ImportInfo, ImportMapping, ImportPart, ImportSpec, ImportUpload, ImportsFilter};
 
 /// Batches that are read ahead of the store.
 const AHEAD: usize = 2;
-/// Bytes of a source line, as a multiple of an event's.
-const LINE_FACTOR: usize = 4;
+/// Bytes of a source record, as a multiple of an event's.
+const RECORD_FACTOR: usize = 4;
 
 /// What to import.
 #[derive(Debug)]
@@ -86,8 +95,9 @@ pub async fn run(service: &Service, caller: &Caller<CanWrite>, options: ImportOp
     let reading = tokio::task::spawn_blocking(move || {
         let mut lines = 0;
         for (i, file) in options.files.iter().enumerate() {
-            let mut out = Batches { batch: EventBatch::default(), limits: &limits, most: options.batch_events.max(1), sender: &sender, file_index: i };
-            lines += read_file(file, &options.mapping, &limits, &counted, &mut out)?;
+            let name = file.display().to_string();
+            let mut out = Batches { batch: EventBatch::default(), limits: &limits, most: options.batch_events.max(1), sender: &sender, file: &name, file_index: i };
+            lines += read_file(file, &options.mapping, &counted, &mut out)?;
         }
         Ok::<u64, Error>(lines)
     });
@@ -107,105 +117,130 @@ fn unreadable(file: &Path, e: &std::io::Error) -> Error {
     Error::new(Kind::Malformed, format!("{} cannot be read: {e}.", file.display()))
 }
 
-/// Gathers events and hands full batches on.
+/// A record that became no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Its line; in CSV its row, the header being 1.
+    line: u64,
+    /// The member of the event; empty for the record itself.
+    member: String,
+    /// What is wrong.
+    reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        if !self.member.is_empty() {
+            write!(f, "{}: ", self.member)?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+/// Whoever takes what a file holds.
+trait Take {
+    /// An event.
+    fn event(&mut self, event: &[u8], line: u64) -> Result<()>;
+    /// A record that became none.
+    fn refused(&mut self, refusal: Refusal) -> Result<()>;
+}
+
+/// Maps a file's records. How many there were.
+fn read(source: impl Read, reading: Reading<'_>, digest: &str, mapping: &Mapping, take: &mut impl Take) -> Result<u64> {
+    let (mut event, mut lines) = (Vec::new(), 0);
+    reading.each(source, |line, record| {
+        event.clear();
+        let mapped = record.map_err(|reason| Refusal { line, member: String::new(), reason }).and_then(|text| {
+            let source = Source { file: reading.name, digest, line };
+            mapping.map(text, &source, &mut event).map_err(|e| Refusal { line, member: e.member, reason: e.reason })
+        });
+        if mapped == Ok(Mapped::ClosingLine) {
+            return Ok(());
+        }
+        lines += 1;
+        match mapped {
+            Ok(_) => take.event(&event, line),
+            Err(refusal) => take.refused(refusal),
+        }
+    })?;
+    Ok(lines)
+}
+
+/// Adds an event to a batch.
+fn push(batch: &mut EventBatch, event: &[u8], line: u64, limits: &Limits) -> Result<(), Refusal> {
+    let broken = |e| match e {
+        ParseError::Syntax(e) => Refusal { line, member: String::new(), reason: e.to_string() },
+        ParseError::Violations(all) => {
+            let mut all = all.into_iter();
+            let (member, mut reason) = all.next().map(|v| (v.member, v.message)).unwrap_or_default();
+            all.for_each(|v| reason.push_str(&format!(" {} {}", v.member, v.message)));
+            Refusal { line, member, reason }
+        }
+    };
+    batch.push(event, limits).map_err(broken)
+}
+
+/// Gathers events and hands full batches on; a record that becomes no event ends the import.
 struct Batches<'a> {
     batch: EventBatch,
     limits: &'a Limits,
     most: usize,
     sender: &'a mpsc::Sender<Read1>,
+    file: &'a str,
     file_index: usize,
 }
 
-impl Batches<'_> {
-    fn push(&mut self, event: &[u8], source: &Source<'_>) -> Result<()> {
-        self.batch.push(event, self.limits).map_err(|e| {
-            let reason = match e {
-                ParseError::Syntax(e) => e.to_string(),
-                ParseError::Violations(v) => v.into_iter().map(|v| format!("{} {}", v.member, v.message)).collect::<Vec<_>>().join("; "),
-            };
-            Error::new(Kind::Invalid, format!("{}, line {}: {reason}", source.file, source.line))
-        })?;
+impl Take for Batches<'_> {
+    fn event(&mut self, event: &[u8], line: u64) -> Result<()> {
+        if let Err(refusal) = push(&mut self.batch, event, line, self.limits) {
+            return self.refused(refusal);
+        }
         if self.batch.len() >= self.most || self.batch.bytes() >= self.limits.bulk_bytes / 4 {
             self.flush()?;
         }
         Ok(())
     }
+    fn refused(&mut self, refusal: Refusal) -> Result<()> {
+        Err(Error::new(Kind::Invalid, format!("{}, {refusal}", self.file)))
+    }
+}
+
+impl Batches<'_> {
     fn flush(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
             return Ok(());
         }
-        self.sender.blocking_send(Read1 { batch, file_index: self.file_index }).map_err(|_| Error::new(Kind::Unavailable(1), "The import was stopped."))
+        self.sender.blocking_send(Read1 { batch, file_index: self.file_index }).map_err(|_| stopped())
     }
 }
 
-/// Counts what is read of a file as it lies.
-struct Counted {
-    file: File,
+fn stopped() -> Error {
+    Error::new(Kind::Unavailable(1), "The import was stopped.")
+}
+
+/// Counts what is read of a source as it lies.
+struct Counted<R> {
+    source: R,
     count: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.file.read(buf)?;
+        let n = self.source.read(buf)?;
         self.count.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }
 
-fn read_file(path: &Path, mapping: &Mapping, limits: &Limits, count: &Arc<AtomicU64>, out: &mut Batches<'_>) -> Result<u64> {
+fn read_file(path: &Path, mapping: &Mapping, count: &Arc<AtomicU64>, out: &mut Batches<'_>) -> Result<u64> {
     let failed = |e: std::io::Error| unreadable(path, &e);
     let mut file = File::open(path).map_err(failed)?;
     let digest = file_digest(&mut file).map_err(failed)?;
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let mut packed = BufReader::with_capacity(256 << 10, Counted { file, count: Arc::clone(count) });
-    let plain: Box<dyn Read> = match packed.fill_buf().map_err(failed)? {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(packed)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(packed).map_err(failed)?),
-        _ => Box::new(packed),
-    };
-    let mut plain = BufReader::with_capacity(256 << 10, plain);
-    let first = plain.fill_buf().map_err(failed)?.iter().find(|b| !b.is_ascii_whitespace()).copied();
-    let name = path.display().to_string();
-    let mut event = Vec::new();
-    let mut lines = 0;
-    let mut take = |line: &[u8], number: u64| -> Result<()> {
-        let source = Source { file: &name, digest: &digest, line: number };
-        event.clear();
-        if let Mapped::Event = mapping.map(line, &source, &mut event).map_err(|e| Error::new(Kind::Invalid, e.to_string()))? {
-            lines += 1;
-            out.push(&event, &source)?;
-        }
-        Ok(())
-    };
-    match first {
-        None => {}
-        Some(b'{') => {
-            let most = limits.event_bytes.saturating_mul(LINE_FACTOR) as u64;
-            let mut line = Vec::new();
-            for number in 1.. {
-                line.clear();
-                if plain.by_ref().take(most).read_until(b'\n', &mut line).map_err(failed)? == 0 {
-                    break;
-                }
-                if line.len() as u64 == most {
-                    return Err(Error::new(Kind::TooLarge, format!("{name}, line {number}: longer than {most} bytes.")));
-                }
-                if !line.trim_ascii().is_empty() {
-                    take(&line, number)?;
-                }
-            }
-        }
-        Some(_) => {
-            let bad = |e: csv_rows::CsvError| Error::new(Kind::Malformed, format!("{name} is neither NDJSON nor CSV: {e}."));
-            let mut rows = CsvRows::new(plain).map_err(bad)?;
-            let mut line = Vec::new();
-            while let Some(number) = rows.next_line(&mut line).map_err(bad)? {
-                take(&line, number)?;
-                line.clear();
-            }
-        }
-    }
+    let reading = Reading { name: out.file, most: out.limits.event_bytes.saturating_mul(RECORD_FACTOR), window: None };
+    let lines = read(Counted { source: file, count: Arc::clone(count) }, reading, &digest, mapping, out)?;
     out.flush()?;
     Ok(lines)
 }

@@ -103,6 +103,14 @@ impl Part {
     }
 }
 
+/// Fails as [`Service::append`](crate::Service::append) would for what is not this caller's to write, and names the events.
+pub(crate) fn may_write(batch: &EventBatch, grant: &Grant) -> Result<()> {
+    if grant.is_served() {
+        refuse_own(batch)?;
+    }
+    scopes(batch, grant).map(drop)
+}
+
 /// Whoever asks from outside must not be able to write what looks like a fact of the server's.
 fn refuse_own(batch: &EventBatch) -> Result<()> {
     let own = |id: &Range<usize>| batch.slice(id).starts_with(OWN.as_bytes());

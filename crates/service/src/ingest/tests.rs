@@ -88,6 +88,9 @@ async fn what_was_appended_is_read_back_sealed_or_not() {
         let (array, _) = export(&service, &grant, Query { limit: Some(3), order: Order::Descending, ..bounded.clone() }, Format::Json, ExportOptions::default()).await;
         let array: Vec<serde_json::Value> = serde_json::from_slice(&array).unwrap();
         assert_eq!(array.iter().map(|e| e["sequence_number"].as_u64().unwrap()).collect::<Vec<_>>(), [9000, 8999, 8998]);
+        let (records, _) = export(&service, &grant, bounded.clone(), Format::Records(Layout::LoyaltyDog), ExportOptions::default()).await;
+        let records: Vec<serde_json::Value> = serde_json::from_slice(&records).unwrap();
+        assert!(records.len() == 9000 && records.iter().enumerate().all(|(i, r)| r["details"]["i"] == i), "round {round}");
         let mut filtered = bounded.clone();
         filtered.filter.equals(Field::ActorId, "u7");
         let count = service.count(&read, &filtered).await.unwrap();

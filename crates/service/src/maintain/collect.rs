@@ -25,6 +25,8 @@ impl Service {
             self.sweep_keys(now).await,
             self.sweep_credentials(now).await,
             self.sweep_rates().await,
+            self.sweep_exports(now).await,
+            self.sweep_schedules(now).await,
             self.sweep_objects(now).await,
             self.scrub().await,
         ];

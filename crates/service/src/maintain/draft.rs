@@ -1,14 +1,11 @@
 //! A segment in the making: its objects are noted in the database before they are written, and while it is being made
 //! it gives signs of life, so that nobody collects them and nobody else takes the task over.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use indelible_archive::objects::UploadNote;
 use indelible_archive::{SegmentInfo, SegmentWriter, keys};
 use indelible_model::{Error, LogKind, ProjectId, Result, Timestamp};
 use indelible_store::{NewSegment, Task, WriteTx};
-use tokio::runtime::Handle;
 
 use crate::{Inner, Service};
 
@@ -34,28 +31,11 @@ impl<'a> Draft<'a> {
         let alive = inner.clock.now();
         let draft = Self { inner, task, staged: keys::objects(&name), name, alive };
         let mut tx = inner.store.write().await?;
-        tx.object_stage(&draft.staged, draft.due(alive)).await?;
+        tx.object_stage(&draft.staged, inner.due(alive)).await?;
         tx.commit().await?;
-        let (objects, named, note) = (inner.objects.clone(), draft.name.clone(), draft.note());
+        let (objects, named, note) = (inner.objects.clone(), draft.name.clone(), inner.upload_note());
         let writer = tokio::task::spawn_blocking(move || SegmentWriter::create(&objects, &named, &note)).await.map_err(Error::internal)??;
         Ok((draft, writer))
-    }
-    /// Writes the id of an upload in parts to the database: whoever collects the object ends the upload as well.
-    fn note(&self) -> UploadNote {
-        let (store, runtime) = (self.inner.store.clone(), Handle::current());
-        Arc::new(move |object: &str, upload: &str| {
-            runtime.block_on(async {
-                let mut tx = store.write().await?;
-                if !tx.object_upload(object, upload).await? {
-                    return Err(collected());
-                }
-                tx.commit().await
-            })
-        })
-    }
-    /// Objects are safe for two leases after the last sign of life, and then for the usual grace.
-    fn due(&self, now: Timestamp) -> Timestamp {
-        Timestamp::clamped(now.micros().saturating_add(2 * self.inner.lease_micros()).saturating_add(self.inner.grace_micros()))
     }
     /// A sign of life, if the last one is some time ago. Fails if the task or the objects were taken away: the work is lost.
     pub(super) async fn keep(&mut self) -> Result<()> {
@@ -64,7 +44,7 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let mut tx = self.inner.store.write().await?;
-        if !tx.object_extend(&self.staged, self.due(now)).await? {
+        if !tx.object_extend(&self.staged, self.inner.due(now)).await? {
             return Err(collected());
         }
         self.confirm(&mut tx).await?;
@@ -90,7 +70,7 @@ impl<'a> Draft<'a> {
         if !error.may_have_happened() {
             let noted = async {
                 let mut tx = self.inner.store.write().await?;
-                tx.object_note(&self.staged, self.due(self.inner.clock.now())).await?;
+                tx.object_note(&self.staged, self.inner.due(self.inner.clock.now())).await?;
                 tx.commit().await
             };
             if let Err(e) = noted.await {

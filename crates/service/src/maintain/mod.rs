@@ -156,6 +156,9 @@ impl Service {
         self.inner.stats.segments.set(segments);
         self.inner.stats.sealed_events.set(sealed);
         self.inner.stats.tasks_live.set(tx.task_live().await?);
+        let (queued, running) = tx.asked_live().await?;
+        self.inner.stats.asked_queued.set(queued);
+        self.inner.stats.asked_running.set(running);
         Ok(())
     }
     /// Seals and compacts everything now, whatever the thresholds say.
@@ -187,10 +190,10 @@ impl Service {
 }
 
 impl Inner {
-    fn lease_micros(&self) -> i64 {
+    pub(crate) fn lease_micros(&self) -> i64 {
         i64::try_from(self.config.seal.lease_secs).unwrap_or(60).clamp(1, 86_400) * 1_000_000
     }
-    fn grace_micros(&self) -> i64 {
+    pub(crate) fn grace_micros(&self) -> i64 {
         i64::try_from(self.config.seal.orphan_grace_secs).unwrap_or(600).saturating_mul(1_000_000)
     }
 }

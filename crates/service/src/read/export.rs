@@ -57,12 +57,14 @@ pub enum Format {
     Ndjson,
     /// A table.
     Csv(Layout),
+    /// One array of objects with a table's cells as members.
+    Records(Layout),
     /// The archive's columns.
     Parquet,
 }
 
 /// How an export is delivered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The content coding.
     pub coding: Coding,
@@ -77,12 +79,14 @@ pub struct ExportOptions {
 }
 
 /// What an export was, once it is over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Finished {
     /// Rows sent.
     pub rows: u64,
     /// SHA-256 of all bytes as sent, if it was asked for.
     pub sha256_sent: Option<[u8; 32]>,
+    /// The positions of the rows sent; `None` if there were none.
+    pub range: Option<Range<u64>>,
 }
 
 /// Output buffers that come back when they were sent: a fresh one of some megabytes costs a page fault for every four kilobytes.
@@ -134,6 +138,8 @@ impl Drop for Lent {
 #[derive(Default)]
 struct Piece {
     rows: usize,
+    /// Where they are; empty without rows.
+    range: Range<u64>,
     /// Coded bytes.
     bytes: Vec<u8>,
     /// Bytes before coding, where the end line's digest needs them.
@@ -163,7 +169,13 @@ pub struct Export {
     /// How often what was read may yet be superseded meanwhile.
     retries: usize,
     scanned: usize,
+    /// Positions that are done with, and how many there were at the beginning.
+    walked: u64,
+    to_walk: u64,
+    /// Leaves half of the machine to those who wait for an answer.
+    background: bool,
     rows: u64,
+    range: Option<Range<u64>>,
     state: State,
     deadline: Instant,
     sent: Option<Sha256>,
@@ -197,6 +209,7 @@ impl Service {
             Format::Json => Form::Json,
             Format::Ndjson => Form::Ndjson,
             Format::Csv(layout) => Form::Csv { layout, safe: options.csv_safe, bom: options.bom },
+            Format::Records(layout) => Form::Records { layout },
             Format::Parquet => Form::Parquet,
         };
         let query = Query { filter: caller.grant().narrow(query.filter), ..query };
@@ -217,7 +230,11 @@ impl Service {
             first: None,
             retries: RETRIES,
             scanned: 0,
+            walked: 0,
+            to_walk: snapshot.saturating_sub(query.after),
+            background: false,
             rows: 0,
+            range: None,
             state: State::Head,
             deadline: Instant::now() + Duration::from_secs(self.inner.reader.shared.max_read_secs),
             sent: options.digest.then(Sha256::new),
@@ -246,13 +263,22 @@ impl Export {
     pub fn snapshot(&self) -> u64 {
         self.snapshot
     }
+    /// As it is, but with half of the machine at most: for work that nobody waits for.
+    pub(crate) fn in_background(mut self) -> Self {
+        self.background = true;
+        self
+    }
+    /// How much of the log was read, of a hundred.
+    pub(crate) fn progress(&self) -> u64 {
+        (self.walked.saturating_mul(100)).checked_div(self.to_walk).unwrap_or(100).min(100)
+    }
     /// Rows handed out so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }
     /// What it was, after the last chunk.
     pub fn finished(&self) -> Option<Finished> {
-        (self.state == State::Done).then(|| Finished { rows: self.rows, sha256_sent: self.sent.clone().map(|s| s.finalize().into()) })
+        (self.state == State::Done).then(|| Finished { rows: self.rows, sha256_sent: self.sent.clone().map(|s| s.finalize().into()), range: self.range.clone() })
     }
     /// The next chunk; `None` at the end. After an error the stream is over and must not look whole to whoever reads it.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
@@ -302,7 +328,7 @@ impl Export {
                 if let Some(parquet) = self.parquet.take() {
                     tail = tokio::task::spawn_blocking(move || parquet.finish()).await.map_err(Error::internal)??;
                 }
-                if self.format == Form::Json && self.rows > 0 {
+                if !self.format.separator().is_empty() && self.rows > 0 {
                     tail.insert(0, b'\n');
                 }
                 if let Some(plain) = self.plain.take() {
@@ -362,6 +388,7 @@ impl Export {
             out = self.code(self.format.separator().to_vec())?;
         }
         self.rows += piece.rows as u64;
+        self.range = Some(self.range.take().map_or(piece.range.clone(), |r| r.start.min(piece.range.start)..r.end.max(piece.range.end)));
         self.stats.export_rows.add(piece.rows as u64);
         if let (Some(columns), Some(mut parquet)) = (piece.columns.take(), self.parquet.take()) {
             let back = self.back;
@@ -399,6 +426,7 @@ impl Export {
                 Err(e) => return Err(not_gone(e)),
                 Ok(piece) => {
                     self.retries = RETRIES;
+                    self.walked += positions.end - positions.start;
                     return Ok(Some(piece));
                 }
             }
@@ -406,7 +434,11 @@ impl Export {
     }
     /// Keeps enough units in the making.
     async fn fill(&mut self) -> Result<()> {
-        let most = if self.scanned < 2 * MOST_BYTES { 2 } else { self.reader.shared.worker_count + 1 };
+        let most = match self.background {
+            true => self.reader.shared.worker_count.div_ceil(2),
+            false if self.scanned < 2 * MOST_BYTES => 2,
+            false => self.reader.shared.worker_count + 1,
+        };
         while self.ahead.len() < most {
             let sparse = !self.filter.is_empty() || matches!(self.format, Form::Csv { layout: Layout::Aitronos, .. });
             let mut target = (self.scanned / GROWTH).clamp(FIRST_BYTES, if sparse { MOST_BYTES_SPARSE } else { MOST_BYTES });
@@ -486,6 +518,11 @@ fn produce(unit: &Unit, filter: &Filter, format: Form, options: ExportOptions, b
     if rows == 0 {
         return Ok(piece);
     }
+    let (first, last) = match &selected {
+        Selected::All => (unit.rows.start, unit.rows.end - 1),
+        Selected::Rows(rows) => (rows.first().copied().unwrap_or_default(), rows.last().copied().unwrap_or_default()),
+    };
+    piece.range = unit.position(first)..unit.position(last) + 1;
     if format == Form::Parquet {
         piece.columns = Some(unit.columns(&selected, &Projection::stored())?);
         return Ok(piece);

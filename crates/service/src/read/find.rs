@@ -1,9 +1,9 @@
-//! Finds one event by its id. Ids rise with positions within a log, so it is a binary search.
+//! Finds one event by its id, and where a log was at some time. Ids rise with positions within a log and times of receipt never fall, so it is a binary search.
 
 use indelible_archive::batch::Envelope;
 use indelible_model::fields::{Field, Fields};
 use indelible_model::line::Line;
-use indelible_model::{Error, EventId, LogKind, ProjectId, Result};
+use indelible_model::{Error, EventId, LogKind, ProjectId, Result, Timestamp};
 
 use super::{RETRIES, Reader, anew, not_gone};
 use crate::Service;
@@ -36,12 +36,50 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The last position of a log that was received before a time; 0 if there is none. Where retention took the events around that time, the last before them.
+    pub(crate) async fn last_before(&self, project: ProjectId, log: LogKind, at: Timestamp) -> Result<u64> {
+        let reader = &self.inner.reader;
+        anew!(reader, reader.last_before(project, log, at))
+    }
+}
+
 /// True if the credential sees the event of a stored line.
 pub(crate) fn sees(grant: &Grant, line: &[u8]) -> bool {
     grant.organizations.is_none() || Line::parse(line).is_some_and(|line| grant.sees(Fields::read(line.action, line.details).get(Field::OrganizationId)))
 }
 
 impl Reader {
+    async fn last_before(&self, project: ProjectId, log: LogKind, at: Timestamp) -> Result<u64> {
+        let mut tx = self.shared.store.read().await?;
+        let Some(head) = tx.log_head(project, log).await? else { return Ok(0) };
+        if head.received_at < at {
+            return Ok(head.position);
+        }
+        let rows = tx.segment_range(project, log, 1, head.position, false, SEGMENTS).await?;
+        let later = rows.partition_point(|r| r.segment.max_received < at);
+        if let Some(row) = rows.get(later) {
+            drop(tx);
+            if row.expired {
+                return Ok(row.segment.first - 1);
+            }
+            let segment = self.segment(row).await?;
+            let count = self.work(move || segment.received_before(at)).await?;
+            return Ok(row.segment.first - 1 + count as u64);
+        }
+        let (mut low, mut high) = (rows.last().map_or(1, |r| r.segment.last + 1), head.position);
+        while low <= high {
+            let middle = low + (high - low) / 2;
+            let Some(row) = tx.batch_range(project, log, middle, middle, 1).await?.into_iter().next() else { break };
+            let envelope = Envelope::from_bytes(&row.batch.envelope)?;
+            match envelope.entries.partition_point(|e| e.received_at < at) {
+                0 if row.batch.first > low => high = row.batch.first - 1,
+                count if count == envelope.entries.len() => low = row.batch.last + 1,
+                count => return Ok(row.batch.first - 1 + count as u64),
+            }
+        }
+        Ok(low - 1)
+    }
     async fn find(&self, project: ProjectId, log: LogKind, id: EventId) -> Result<Option<u64>> {
         let mut tx = self.shared.store.read().await?;
         let Some(head) = tx.log_head(project, log).await? else { return Ok(None) };

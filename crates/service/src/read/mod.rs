@@ -127,6 +127,10 @@ impl Reader {
         };
         Self { shared: Arc::new(shared) }
     }
+    /// What may be in memory of what is read.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
     /// The snapshot: the head position, 0 for an empty log.
     pub(crate) async fn head(&self, project: ProjectId, log: LogKind) -> Result<u64> {
         let store = &self.shared.store;

@@ -109,9 +109,7 @@ impl Scan {
         .await?;
         if let Some(row) = found.into_iter().next() {
             let s = &row.segment;
-            let early = self.filter.from.is_some_and(|from| s.max_occurred < from);
-            let late = self.filter.to.is_some_and(|to| s.min_occurred > to);
-            if early || late || row.expired {
+            if row.expired || !self.filter.may_pass_within(s.min_occurred, s.max_occurred) {
                 if self.back {
                     self.left.end = s.first.max(from)
                 } else {

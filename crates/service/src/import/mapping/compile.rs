@@ -16,6 +16,8 @@ use super::{Mapping, MappingError};
 const FILE_AND_LINE: &str = "{$file}:{$line}";
 /// How deep cases may lie inside cases.
 const MAX_CASES_DEPTH: usize = 4;
+/// Cases of a mapping and of those that it uses: each holds rules of its own, and few bytes can name many.
+const MAX_CASES: usize = 256;
 
 /// The kind of a member with a fixed name.
 #[derive(Clone, Copy)]
@@ -78,7 +80,7 @@ pub(super) fn mapping(text: &str) -> Result<(String, Option<Rules>)> {
         }
         return Ok((about, None));
     }
-    let rules = rules(used(table, "")?, "", 0)?;
+    let rules = rules(used(table, "")?, "", 0, &mut { MAX_CASES })?;
     Ok((about, Some(rules)))
 }
 
@@ -114,7 +116,7 @@ fn join(at: &str, key: &str) -> String {
     if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
 }
 
-fn rules(mut table: Table, at: &str, depth: usize) -> Result<Rules> {
+fn rules(mut table: Table, at: &str, depth: usize, left: &mut usize) -> Result<Rules> {
     let cases = match table.remove("case") {
         None => Vec::new(),
         Some(Value::Array(cases)) => cases,
@@ -127,13 +129,15 @@ fn rules(mut table: Table, at: &str, depth: usize) -> Result<Rules> {
     for (i, case) in cases.into_iter().enumerate() {
         let at = join(at, &format!("case.{}", i + 1));
         let Value::Table(mut case) = case else { return fail(at, "must be a table") };
+        let Some(rest) = left.checked_sub(1) else { return fail(at, format!("is one case too many: {MAX_CASES} are allowed, with those of used mappings")) };
+        *left = rest;
         let when = match case.remove("when") {
             Some(Value::Table(when)) if !when.is_empty() => when,
             _ => return fail(join(&at, "when"), "must say when the case applies, such as { kind = \"login\" }"),
         };
         let tests = when.iter().map(|(path, want)| test(path, want, &join(&at, "when"))).collect::<Result<_>>()?;
         let own = overlay(table.clone(), case);
-        compiled.push((tests, rules(used(own, &at)?, &at, depth + 1)?));
+        compiled.push((tests, rules(used(own, &at)?, &at, depth + 1, left)?));
     }
     if let Some(key) = table.keys().find(|k| !KEYS.contains(&k.as_str()) && !SECTIONS.iter().any(|(name, _)| name == k)) {
         return fail(join(at, key), "is not known in a mapping");
