@@ -70,6 +70,7 @@ bench: ## Load and measure beside the floor and the peers; writes docs/benchmark
 	$(CARGO) build --locked --release -p indelible
 	INDELIBLE_BIN="$(TARGET)/release/indelible" python3 bench/run.py $(ARGS)
 	INDELIBLE_BIN="$(TARGET)/release/indelible" python3 bench/api_log.py
+	INDELIBLE_BIN="$(TARGET)/release/indelible" python3 bench/background.py
 
 .PHONY: bench-cluster
 bench-cluster: ## Measure 1, 2 and 3 nodes over PostgreSQL and S3; writes docs/operations/sizing.md (ARGS="--quick ...")

@@ -305,7 +305,7 @@ def expected(table, record, digest, line):
     """The event that a record must become, with its metadata as text; occurred_at is None for the time of import."""
     if table.get("native"):
         event = {k: v for k, v in record.items() if k not in SERVER_MEMBERS}
-        event.setdefault("external_id", record.get("id"))
+        event.setdefault("external_id", record.get("id") or f"{digest}:{line}")
         event["metadata"] = compact(event.get("metadata") or {})
         return event
     scope = Scope(record, table, digest, line)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the programs that `make test` calls, where they are missing: Debian's packages, as root. Elsewhere it only says what is missing.
-# What comes from PyPI goes into environments of its own in the user's cache folder (tests/e2e/servers.py, tests/e2e/clients.py), what comes from npm into a folder there (tests/e2e/openid.py).
+# What comes from PyPI goes into environments of its own in the user's cache folder (tests/e2e/servers.py, tests/e2e/clients.py), what comes from npm into folders there (tests/e2e/openid.py, tests/e2e/browser.py).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # program:package
-needed=(python3:python3 curl:curl zstd:zstd strace:strace git:git psql:postgresql-client node:nodejs npm:npm)
+needed=(python3:python3 curl:curl zstd:zstd strace:strace git:git psql:postgresql-client node:nodejs npm:npm chromium:chromium)
 
 missing=()
 for pair in "${needed[@]}"; do
@@ -32,3 +32,4 @@ fi
 python3 tests/e2e/servers.py
 python3 tests/e2e/clients.py
 python3 tests/e2e/openid.py
+python3 tests/e2e/browser.py

@@ -4,21 +4,26 @@
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+from openid import packages as npm
 from servers import tools
 
 # Each pinned to the version that was tried; aitronos-sdk above all: a plain install gives one that lacks the audit log.
 CLIENTS = ("aitronos-sdk==0.8.178", "requests==2.34.2", "pypdf==7.1.0")
+LOYALTYDOG = ("loyaltydog-mcp==0.1.0", "requests==2.34.2")
+SCHEMATHESIS = ("schemathesis==4.32.5",)
+VOUCHERIFY = ("voucherify==6.1.1",)
 HERE = Path(__file__).resolve().parent
 
 
-def python():
+def python(packages=CLIENTS):
     """The Python that has the clients."""
-    return str(tools(CLIENTS) / "python")
+    return str(tools(packages) / "python")
 
 
 def node():
@@ -27,6 +32,11 @@ def node():
     if not found:
         raise SystemExit("clients: `node` is missing: install Node.js (Debian: apt-get install nodejs)")
     return found
+
+
+def voucherify_node():
+    """The driver of Voucherify's SDKs for Node, beside what it needs of npm's."""
+    return str(npm(HERE / "clients" / "voucherify", ("package.json", "package-lock.json", "driver.js")) / "driver.js")
 
 
 def run(program, script, *args, timeout=120):
@@ -40,9 +50,10 @@ def run(program, script, *args, timeout=120):
 class Driver:
     """A client in a process that takes one question a line and gives one answer a line, both JSON."""
 
-    def __init__(self, program, script):
+    def __init__(self, program, script, env=None):
         self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([program, str(HERE / "clients" / script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        command = [program, str(HERE / "clients" / script)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env={**os.environ, **(env or {})})
 
     def ask(self, **question):
         self.process.stdin.write(json.dumps(question) + "\n")
@@ -62,3 +73,7 @@ class Driver:
 
 if __name__ == "__main__":
     python()
+    python(LOYALTYDOG)
+    python(SCHEMATHESIS)
+    python(VOUCHERIFY)
+    voucherify_node()

@@ -28,19 +28,19 @@ def program(name):
     return found
 
 
-def packages():
-    """The folder with the provider and what it needs."""
+def packages(here=HERE, files=FILES):
+    """The folder with a program (by default the provider) and what it needs of npm's."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "indelible-test"
     cache.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in FILES)).hexdigest()[:12]
-    folder, done = cache / f"openid-{digest}", cache / f"openid-{digest}.done"
+    digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in files)).hexdigest()[:12]
+    folder, done = cache / f"{here.name}-{digest}", cache / f"{here.name}-{digest}.done"
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            for name in FILES:
-                shutil.copy(HERE / name, folder)
+            for name in files:
+                shutil.copy(here / name, folder)
             subprocess.run([program("npm"), "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, stdout=sys.stderr)
             done.touch()
     return folder

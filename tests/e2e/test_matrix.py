@@ -9,16 +9,18 @@ import itertools
 import json
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
+import urllib.parse
 from pathlib import Path
 
 import clients
 from harness import NDJSON, Client, Server, run_cli
 
 PASSWORD = "correct horse battery staple"
-WIDE = {"INDELIBLE_LOGIN_PER_MINUTE": "100000"}
+WIDE = {"INDELIBLE_LOGIN_PER_MINUTE": "100000", "INDELIBLE_TASKS_PER_PROJECT": "4"}
 FORM = "application/x-www-form-urlencoded"
 ALL = {"events:read", "events:write", "verify", "export", "keys:manage", "logs:read", "members:manage", "project:manage", "timeline"}
 READ = {"events:read", "timeline"}
@@ -33,6 +35,7 @@ ROLES = {
 # What differs between two answers for reasons other than what they are about.
 VOLATILE = [
     (re.compile(rb"\b(?:evt|key|mem|prj|tok|hold|aentry)_[0-9a-f]{32}\b"), b"ID"),
+    (re.compile(rb"\bexp_[0-9A-Za-z]{24}\b|\baa_[0-9a-f]{18}\b|\bsch_[0-9a-f]{32}\b"), b"ID"),
     (re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), b"UUID"),
     (re.compile(rb"\b[vw]-[0-9a-f]{18}\b"), b"VREQUEST"),
     (re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), b"TIME"),
@@ -60,6 +63,19 @@ class Who:
         return self.name
 
 
+class Fresh:
+    """A client with a connection for each call: one that idles for long is closed."""
+
+    def __init__(self, url, key):
+        self.url, self.key = url, key
+
+    def __getattr__(self, name):
+        def call(*args, **more):
+            with Client(self.url, key=self.key) as client:
+                return getattr(client, name)(*args, **more)
+        return call
+
+
 class Tenant:
     """A project, with events of two organizations and of none, and everything else that can be named by an id."""
 
@@ -69,8 +85,9 @@ class Tenant:
         self.id = re.search(r"prj_[0-9a-f]{32}", made)[0]
         made = run_server_cli(server, "key", "create", "--project", name, "--name", f"root of {name}")
         self.key = re.search(r"lp_sk_\w+", made)[0]
-        self.client = Client(server.url, key=self.key)
+        self.client = Fresh(server.url, self.key)
         self.mark = f"MARK{name.upper()}"
+        self.bound = {}
         events = [self.event(i, o) for i, o in enumerate(["a", "b", None] * 20)]
         foreign = {"action": "thing.made", "actor": {"id": f"only-in-{name}"}, "target": {"type": "assistant", "id": f"t-only-in-{name}"}, "metadata": {"mark": self.mark}}
         stored = self.client.bulk([*events, foreign, {**foreign, "organization": {"id": "b"}}])
@@ -125,6 +142,45 @@ class Tenant:
     def new_hold(self):
         return self.data(self.client.post("/v1/holds", {"case": f"{self.mark} case", "reason": "r", "events": [self.events["a"]]}))["id"]
 
+    def as_bound(self, organizations):
+        """A fresh client of somebody with this binding."""
+        return Client(self.server.url, key=self.bound_key(organizations) if organizations else self.key)
+
+    def new_export(self, organizations=None):
+        """(id, task) of an export that somebody with this binding asked for, and that is finished."""
+        with self.as_bound(organizations) as client:
+            answer = client.post("/v1/exports", {"exported_object": "event", "parameters": {"format": "ndjson"}})
+            assert answer.status == 200, answer
+            for _ in range(500):
+                seen = client.get(f"/v1/exports/{answer.json()['id']}").json()
+                if seen["state"] == "finished":
+                    return seen["id"], seen["task_id"]
+                time.sleep(0.02)
+        raise AssertionError(seen)
+
+    def new_import(self, organizations=None):
+        """The task of an import that somebody with this binding asked for, and that is over: it stored one event and refused one."""
+        with self.as_bound(organizations) as client:
+            answer = client.post("/v1/imports", import_body(self, organizations), {"Content-Type": NDJSON})
+            assert answer.status == 202, answer
+            for _ in range(500):
+                seen = client.get(f"/v1/imports/{answer.json()['data']['id']}").json()["data"]
+                if seen["status"] == "done":
+                    return seen["id"]
+                time.sleep(0.02)
+        raise AssertionError(seen)
+
+    def new_schedule(self, organizations=None):
+        with self.as_bound(organizations) as client:
+            return self.data(client.post("/v1/schedules", SCHEDULE))["id"]
+
+    def bound_key(self, organizations):
+        """The secret of a key with this binding, made once."""
+        name = tuple(organizations)
+        if name not in self.bound:
+            self.bound[name] = self.new_key(organizations=list(organizations))[1]
+        return self.bound[name]
+
     def login(self, mail):
         with Client(self.server.url, key=None) as client:
             made = client.post("/v1/auth/login", {"email": mail, "password": PASSWORD, "project": self.name})
@@ -169,6 +225,11 @@ def pdf_text(body):
         return clients.run(clients.python(), "pdf_text.py", file.name).encode()
 
 
+def zstd(data):
+    """What is in zstd frames."""
+    return subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=True).stdout
+
+
 def readable(answer):
     """An answer's body in which a mark can be found."""
     return pdf_text(answer.body) if answer.headers.get("content-type") == "application/pdf" else answer.body
@@ -186,12 +247,13 @@ class Route:
     ids: a function of the matrix and the caller that gives (own, foreign, missing) for what stands in braces in the path; its own one is made anew
     for each call, so that it may be deleted. query, body, form: what is sent, or functions of the caller. whole: about the whole project, and refused to
     credentials that are bound to organizations. public: needs no credential. any: any credential will do but a widget's. gives: scopes that
-    the call hands on, and that the caller must have. refused: names of callers who may not although their scopes suffice. among: what a route answers whose rules are not scopes,
+    the call hands on, and that the caller must have. either: scopes of which one will do. refused: names of callers who may not although their scopes suffice. among: what a route answers whose rules are not scopes,
     tested elsewhere; here only what it shows counts.
     """
 
-    def __init__(self, ids=None, query="", body=None, form=None, whole=False, public=False, any=False, among=None, headers=None, gives=frozenset(), refused=()):
+    def __init__(self, ids=None, query="", body=None, form=None, whole=False, public=False, any=False, among=None, headers=None, gives=frozenset(), refused=(), either=()):
         self.ids, self.query, self.body, self.form, self.whole, self.public, self.any, self.among = ids, query, body, form, whole, public, any, among
+        self.either = set(either)
         self.headers, self.gives, self.refused = headers or {}, gives, refused
 
 
@@ -246,6 +308,57 @@ def hold(matrix, who):
     return matrix.own.new_hold(), matrix.other.new_hold(), "hold_" + "0" * 32
 
 
+def exports(matrix, who):
+    """Exports of the caller's own binding, of another project or binding, and none."""
+    bound = sorted(who.organizations or [])
+    foreign = matrix.own if bound else matrix.other
+    return matrix.own.new_export(bound), foreign.new_export(), ("exp_" + "0" * 24, "aa_" + "0" * 18)
+
+
+def export(matrix, who):
+    return [e[0] for e in exports(matrix, who)]
+
+
+def uuid(export):
+    """The id of an export as LoyaltyDog has it."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    number = 0
+    for c in export.removeprefix("exp_"):
+        number = number * 62 + digits.index(c)
+    h = f"{number:032x}"
+    return "-".join([h[:8], h[8:12], h[12:16], h[16:20], h[20:]])
+
+
+def loyaltydog_task(matrix, who):
+    return [uuid(e) for e in export(matrix, who)]
+
+
+def task(matrix, who):
+    # Who may not export sees imports.
+    return [e[1] for e in exports(matrix, who)] if "export" in who.scopes else imported(matrix, who)
+
+
+def import_body(tenant, organizations):
+    """An event as all others, with the organization that a bound caller's events must have, and a line that is none."""
+    event = {**tenant.event(1, min(organizations) if organizations else None), "external_id": f"imported {time.monotonic_ns()}"}
+    return json.dumps(event).encode() + b"\n{\"action\":7}\n"
+
+
+def imported(matrix, who):
+    bound = sorted(who.organizations or [])
+    foreign = matrix.own if bound else matrix.other
+    return matrix.own.new_import(bound), foreign.new_import(), "aa_" + "0" * 18
+
+
+def schedule(matrix, who):
+    bound = sorted(who.organizations or [])
+    foreign = matrix.own if bound else matrix.other
+    return matrix.own.new_schedule(bound), foreign.new_schedule(), "sch_" + "0" * 32
+
+
+SCHEDULE = {"name": "nightly", "every": "daily", "at": "03:00", "format": "ndjson"}
+
+
 def new_member(who):
     role = "MERCHANT_STAFF" if who.organizations else "auditor"
     return {"email": f"m{time.monotonic_ns()}@own.test", "name": "n", "role": role, "password": PASSWORD, **bound_to(who)}
@@ -254,6 +367,7 @@ def new_member(who):
 # Routes that show events.
 AUDIT_LOG = "/v1/organizations/{organization_id}/audit-log"
 SHOWN = {"/v1/events/export", "/v1/widget/timeline", AUDIT_LOG, AUDIT_LOG + "/export", AUDIT_LOG + "/export/pdf"}
+TASKS, IMPORTS = {"export", "events:write"}, {"events:read", "events:write"}
 FORMATS = itertools.cycle(["json", "csv", "ndjson"])
 ROUTES = {
     "GET /healthz": Route(public=True),
@@ -306,6 +420,31 @@ ROUTES = {
     "GET /v1/holds": Route(whole=True),
     "POST /v1/holds": Route(body=lambda who: {"case": "c", "reason": "r", "filter": {"actor_id": "u1"}}, whole=True),
     "GET /v1/holds/{id}": Route(hold, whole=True),
+    "POST /v1/exports": Route(body=lambda who: {"exported_object": "event", "parameters": {"format": "csv", "fields": ["id", "action", "target_name", "actor_name"]}}),
+    "GET /v1/exports": Route(query="limit=100"),
+    "GET /v1/exports/{id}": Route(export),
+    "GET /v1/exports/{id}/rows": Route(export, query="per_page=100"),
+    "DELETE /v1/exports/{id}": Route(export),
+    "GET /files/{export}/{name}": Route(export, among={403}),
+    "GET /v1/async-actions": Route(query="limit=100", either=TASKS),
+    "GET /v1/async-actions/{id}": Route(task, either=TASKS),
+    "GET /v1/tasks": Route(query="per_page=100", either=TASKS),
+    "GET /v1/tasks/{id}": Route(task, either=TASKS),
+    # What is over cannot be stopped.
+    "POST /v1/tasks/{id}/cancel": Route(task, either=TASKS, among={401, 403, 409}),
+    "GET /v2/giftcards/audit-logs": Route(query="limit=200"),
+    "POST /v2/giftcards/audit-logs/export": Route(body={}),
+    "GET /v2/giftcards/audit-logs/export/{task_id}": Route(loyaltydog_task),
+    "POST /v1/imports": Route(),
+    "GET /v1/imports": Route(either=IMPORTS),
+    "GET /v1/imports/{id}": Route(imported, either=IMPORTS),
+    "GET /v1/imports/{id}/report": Route(imported, either=IMPORTS),
+    "GET /v1/imports/{id}/file": Route(imported),
+    "POST /v1/schedules": Route(body=SCHEDULE, gives={"export"}),
+    "GET /v1/schedules": Route(),
+    "GET /v1/schedules/{id}": Route(schedule),
+    "PATCH /v1/schedules/{id}": Route(schedule, body={"name": "weekly"}),
+    "DELETE /v1/schedules/{id}": Route(schedule),
     "POST /v1/holds/{id}/release": Route(hold, body=lambda who: {"reason": "r"}, whole=True),
 }
 
@@ -323,8 +462,6 @@ class Matrix(unittest.TestCase):
         with Client(cls.server.url, key=None) as client:
             cls.document = client.get("/openapi.json").json()
         cls.own, cls.other = Tenant(cls.server, "own"), Tenant(cls.server, "other")
-        cls.addClassCleanup(cls.own.client.conn.close)
-        cls.addClassCleanup(cls.other.client.conn.close)
         cls.people = list(cls.own.people())
 
     def operations(self):
@@ -342,6 +479,8 @@ class Matrix(unittest.TestCase):
         headers = dict(route.headers)
         if route.form is not None:
             body, headers = route.form(who) if callable(route.form) else route.form, headers | {"Content-Type": FORM}
+        if path == "/v1/imports" and method == "POST":
+            body, headers = import_body(self.own, who.organizations), headers | {"Content-Type": NDJSON}
         if path == "/v1/events/bulk":
             body, headers = b"".join(json.dumps(e).encode() for e in body), headers | {"Content-Type": NDJSON}
         with Client(self.server.url, key=None) as client:
@@ -362,6 +501,8 @@ class Matrix(unittest.TestCase):
             return 401
         if route.any and who.scopes == {"timeline"}:
             return 403
+        if route.either:
+            return None if route.either & who.scopes else 403
         if (scope is not None and scope not in who.scopes) or not route.gives <= who.scopes or who.name in route.refused:
             return 403
         return 403 if route.whole and who.organizations is not None else None
@@ -411,6 +552,38 @@ class Matrix(unittest.TestCase):
                 self.assertLess(foreign_answer.status, 500)
             pairs += 1
         print(f"{pairs} pairs", end=" ", flush=True)
+
+    def test_files_of_exports_hold_what_their_askers_see(self):
+        """Every form of an export, as everybody who may: by a link that needs no credential."""
+        files = 0
+        for who in self.people:
+            if "export" not in who.scopes or not who.live:
+                continue
+            for form in ({"format": "csv"}, {"format": "json"}, {"format": "ndjson", "compression": "zstd"}, {"format": "parquet"}):
+                made = self.call(who, "POST", "/v1/exports", Route(body={"exported_object": "event", "parameters": form}))
+                self.assertEqual(made.status, 200, f"{who}: {made}")
+                for _ in range(500):
+                    seen = self.call(who, "GET", "/v1/exports/{id}", Route(), made.json()["id"]).json()
+                    if seen["state"] not in ("queued", "running"):
+                        break
+                    time.sleep(0.02)
+                self.assertEqual(seen["state"], "finished", seen)
+                with Client(seen["result"]["download_url"], key=None) as client:
+                    parts = urllib.parse.urlsplit(seen["result"]["download_url"])
+                    file = client.request("GET", f"{parts.path}?{parts.query}")
+                self.assertEqual(file.status, 200, file)
+                if form.get("compression"):
+                    file.body = zstd(file.body)
+                self.check_marks(who, file, f"the file of an export as {form}")
+                if who.organizations is None or "a" in who.organizations:
+                    rows = 62 if who.organizations is None else 20
+                    self.assertGreaterEqual(seen["rows"], rows, f"{who} {form}")
+                    if form["format"] in ("json", "ndjson"):
+                        self.assertIn(f"{self.own.mark}A".encode(), file.body)
+                else:
+                    self.assertEqual(seen["rows"], 0, f"{who} {form}")
+                files += 1
+        print(f"{files} files", end=" ", flush=True)
 
     def test_cursors_of_others_lead_nowhere(self):
         for who in self.people:

@@ -151,6 +151,15 @@ fn media(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|v| v.to_str().ok())
 }
 
+/// How a request came: what the client called itself, or `API`.
+pub(crate) fn channel(headers: &HeaderMap) -> String {
+    label(headers.get(CHANNEL))
+}
+
+fn label(channel: Option<&HeaderValue>) -> String {
+    channel.map_or_else(|| API.to_owned(), |v| shown(v, LABEL_CHARS))
+}
+
 /// A method as it may be kept: clients may make one up.
 fn verb(method: &Method) -> String {
     masked(method.as_str(), METHOD_CHARS, mask::plain)
@@ -236,7 +245,7 @@ impl Begun {
             endpoint: self.named.endpoint,
             url: url(&self.uri),
             status: status.as_u16(),
-            channel: self.channel.map_or_else(|| API.to_owned(), |v| shown(&v, LABEL_CHARS)),
+            channel: label(self.channel.as_ref()),
             client_app_id: self.client_app.map(|v| shown(&v, LABEL_CHARS)),
             request_body,
             response_body: None,

@@ -19,7 +19,7 @@ use crate::failed::{Failed, Note};
 use crate::seen::Seen;
 
 use sent::Sent;
-pub(crate) use sent::is_loyaltydog_key;
+pub(crate) use sent::{is_loyaltydog_key, is_voucherify_pair};
 
 /// A caller with permission `P`.
 pub(crate) struct Authorized<P> {

@@ -141,7 +141,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, held: &mut Held) ->
 }
 
 /// Reads and drops what a client sends without being asked, within bounds: a socket closed on unread bytes would take the answer with it.
-async fn discard(mut frames: BodyDataStream, limit: usize) {
+pub(crate) async fn discard(mut frames: BodyDataStream, limit: usize) {
     let (end, mut seen) = (Instant::now() + DISCARD, 0);
     while let Ok(Some(Ok(data))) = timeout_at(end.min(Instant::now() + DISCARD_IDLE), frames.next()).await {
         seen += data.len();

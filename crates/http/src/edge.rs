@@ -29,17 +29,22 @@ pub(crate) async fn edge(State(app): State<Shared>, mut request: Request, next: 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let method = request.method().clone();
-    let dialect = Dialect::of(&path);
+    let mut dialect = Dialect::of_request(&method, &path, request.headers());
     let id = RequestId::of(request.headers(), app.service.clock(), app.service.ids(), dialect.request_ids());
     let loyaltydog_key = dialect == Dialect::LoyaltyDog && auth::is_loyaltydog_key(request.headers());
     request.extensions_mut().insert(id.clone());
     let peer = Peer::of(request.extensions().get().copied(), request.headers(), &app.config.trusted_proxies);
     request.extensions_mut().insert(peer);
+    // HTTP/2 names the host beside the headers.
+    if let Some(host) = request.uri().authority().and_then(|a| HeaderValue::try_from(a.as_str()).ok()) {
+        request.headers_mut().entry(header::HOST).or_insert(host);
+    }
     let seen = Seen::default();
     request.extensions_mut().insert(seen.clone());
     let (request, begun) = app.api_log.begin(request, route, app.service.clock().now(), started);
 
     let mut response = next.run(request).await;
+    dialect = dialect.of_answer(response.extensions_mut().remove(), seen.learnt().grant.as_deref(), &method, &path);
     if let Some(failed) = response.extensions_mut().remove::<Carried>() {
         log(&failed, &id, route, peer);
         let context = Context { request: &id, now: app.service.clock().now(), method: &method, path: &path, methods: app.pages.methods(route), loyaltydog_key };

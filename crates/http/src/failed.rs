@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use indelible_model::{Error, Kind};
+use indelible_model::{Error, Kind, Timestamp};
+use serde_json::value::RawValue;
 
 /// What a kind of the domain does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Note {
     Named(&'static str),
     /// The request's HTTP version cannot carry the answer.
     OldProtocol,
+    /// The link's time was over at this.
+    Late(Timestamp),
     /// The violations are the first of so many.
     FirstOf(usize),
 }
@@ -32,6 +35,8 @@ pub(crate) enum Note {
 pub(crate) struct Failed {
     pub(crate) error: Error,
     pub(crate) note: Note,
+    /// What is wrong, as a list in the dialect's own form, where it was found by the dialect's own rules. Boxed twice, because every handler returns room for it.
+    pub(crate) detail: Option<Box<Box<RawValue>>>,
 }
 
 /// A failure on its way through the layers, in the answer's extensions.
@@ -39,7 +44,7 @@ pub(crate) type Carried = Arc<Failed>;
 
 impl Failed {
     pub(crate) fn new(error: Error, note: Note) -> Self {
-        Self { error, note }
+        Self { error, note, detail: None }
     }
 }
 

@@ -15,13 +15,16 @@ mod disposition;
 mod edge;
 mod failed;
 mod fallback;
+mod files;
 mod form;
 mod health;
 mod ingest;
 mod metrics;
+mod multipart;
 mod native;
 mod openapi;
 mod peer;
+mod pieces;
 mod query;
 mod rates;
 mod request_id;
@@ -93,6 +96,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(dialects::loyaltydog::routes())
         .merge(dialects::voucherify::routes())
         .merge(native::routes())
+        .merge(files::routes())
         .merge(health::routes());
     openapi::with_errors(routes)
 }

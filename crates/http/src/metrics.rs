@@ -90,6 +90,7 @@ const COUNTERS: &[Figure] = &[
     ("objects_deleted", "Objects deleted", |s| &s.objects_deleted),
     ("expired_events", "Events whose rows retention took", |s| &s.expired_events),
     ("task_failures", "Maintenance tasks that failed and will be retried", |s| &s.task_failures),
+    ("tasks_asked_failures", "Attempts at an export or an import that failed", |s| &s.asked_failures),
     ("api_calls", "Calls written to the API log", |s| &s.api_calls),
     ("api_log_dropped", "Calls for which the API log had no room", |s| &s.api_log_dropped),
     ("exports_started", "Exports begun", |s| &s.exports_started),
@@ -105,6 +106,8 @@ const GAUGES: &[Figure] = &[
     ("segments", "Live segments", |s| &s.segments),
     ("outbox_facts", "Facts about the server that wait for their log", |s| &s.outbox_facts),
     ("tasks_live", "Maintenance tasks that wait or run", |s| &s.tasks_live),
+    ("tasks_asked_queued", "Exports and imports that wait, on all nodes", |s| &s.asked_queued),
+    ("tasks_asked_running", "Exports and imports that are being worked on, on all nodes", |s| &s.asked_running),
 ];
 
 impl Collector for ServiceStats {

@@ -87,12 +87,16 @@ pub(crate) fn base() -> OpenApi {
     let tags = [
         ("Events", "LogProof's paths"),
         ("Organizations", "Aitronos' paths"),
+        ("Audit logs", "LoyaltyDog's paths"),
         ("Native", "Additions"),
+        ("Imports", "Files of events"),
         ("Sessions", "Logging in"),
         ("Tokens", "Logging in and tokens as Voucherify and LoyaltyDog have them"),
         ("API keys", "What programs may do"),
         ("Members", "What people may do"),
         ("Projects", "What is kept apart"),
+        ("Exports", "Events as files, when asked for and by schedule"),
+        ("Tasks", "Exports and imports at work"),
         ("Retention", "How long events are kept, and legal holds"),
         ("Operations", "For those who run it"),
     ];
@@ -123,6 +127,8 @@ pub(crate) fn with_errors(mut routes: OpenApiRouter<Shared>) -> OpenApiRouter<Sh
             Dialect::Aitronos => schemas::AuditError::name(),
             Dialect::LoyaltyDog => schemas::Detail::name(),
             Dialect::Voucherify => schemas::VoucherifyError::name(),
+            // They need no credential.
+            Dialect::Files => continue,
         };
         for operation in operations(item).into_iter().flatten().filter(|o| o.security.is_some() || o.request_body.is_some()) {
             let credential = CREDENTIAL_FAILURES.iter().filter(|_| operation.security.is_some());

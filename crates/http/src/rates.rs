@@ -39,7 +39,7 @@ pub(crate) fn show(dialect: Dialect, learnt: &Learnt, now: Timestamp, headers: &
         Dialect::LogProof => vec![(LIMIT, limit), (REMAINING, remaining)],
         Dialect::Aitronos => vec![(LIMIT, limit), (REMAINING, remaining), (RESET, second(reset_at))],
         Dialect::LoyaltyDog if has_loyaltydog_key(learnt) => vec![(LIMIT, limit), (REMAINING, remaining), (RESET, second(reset_at))],
-        Dialect::LoyaltyDog => Vec::new(),
+        Dialect::LoyaltyDog | Dialect::Files => Vec::new(),
         Dialect::Voucherify => {
             headers.insert(VOUCHERIFY_TYPE, HeaderValue::from_static("api_calls"));
             let next = second(now) + u64::from(retry_after.unwrap_or(0));

@@ -47,21 +47,27 @@ impl RequestId {
         if let Some(id) = from_dashed(&self.0) {
             return dashed(&id);
         }
-        let mut id = self.digest();
+        let mut id = digest(&self.0);
         id[6] = 0x80 | (id[6] & 0x0f);
         id[8] = 0x80 | (id[8] & 0x3f);
         dashed(&id)
     }
     /// The id in Voucherify's form: itself if it has that form, else one made of its digest.
     pub(crate) fn short(&self) -> String {
-        let digits = self.0.strip_prefix("v-").filter(|d| d.len() == 18 && d.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
-        digits.map_or_else(|| short(&self.digest()), |_| self.0.clone())
+        short_form(&self.0)
     }
-    fn digest(&self) -> [u8; 16] {
-        let mut id = [0; 16];
-        id.copy_from_slice(&Sha256::digest(self.0.as_bytes())[..16]);
-        id
-    }
+}
+
+/// An id that was stored, in Voucherify's form: itself if it has that form, else one made of its digest.
+pub(crate) fn short_form(id: &str) -> String {
+    let digits = id.strip_prefix("v-").filter(|d| d.len() == 18 && d.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+    digits.map_or_else(|| short(&digest(id)), |_| id.to_owned())
+}
+
+fn digest(id: &str) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&Sha256::digest(id.as_bytes())[..16]);
+    digest
 }
 
 /// The last nine bytes: those of a UUIDv7 are the random ones.

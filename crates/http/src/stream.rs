@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn trailers_are_in_the_form_of_rfc_9530() {
-        let map = trailers(&Finished { rows: 3, sha256_sent: Some([0; 32]) });
+        let map = trailers(&Finished { rows: 3, sha256_sent: Some([0; 32]), range: None });
         assert_eq!(map.get(CONTENT_DIGEST).and_then(|v| v.to_str().ok()), Some("sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"));
         assert_eq!(map.get(ROWS).and_then(|v| v.to_str().ok()), Some("3"));
     }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{archive, copy, doctor, export, hold, import, key, member, migrate, project, seal, serve, verify};
+use crate::commands::{archive, copy, doctor, export, hold, import, key, member, migrate, project, seal, serve, task, verify};
 
 /// An audit-log server: events go in durably, stay provably unaltered, and come out again.
 #[derive(Debug, Parser)]
@@ -18,7 +18,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The commands. All but `serve` and `openapi` work on the store itself, whether or not servers run on it.
+/// The commands. All but `serve`, `task`, `openapi` and `export --async` work on the store itself, whether or not servers run on it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server
@@ -29,7 +29,10 @@ pub(crate) enum Command {
     Import(import::Import),
     /// Write events to a file or to standard output
     #[command(after_help = export::EXAMPLES)]
-    Export(export::Export),
+    Export(Box<export::Export>),
+    /// List, show and cancel the exports and imports of a running server
+    #[command(subcommand, after_help = task::EXAMPLES)]
+    Task(task::Task),
     /// Check the hash chain of the store or of an exported file
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::Verify),

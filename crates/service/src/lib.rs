@@ -45,7 +45,6 @@ use std::time::Duration;
 use indelible_archive::Objects;
 use indelible_model::{Clock, Error, Ids, Kind, Limits, Result};
 use indelible_store::Store;
-use tokio::sync::Semaphore;
 
 pub use activity::ApiCall;
 pub use budget::Reservation;
@@ -55,15 +54,13 @@ pub use caller::{
 };
 pub use credentials::Credential;
 pub use doctor::{DoctorNote, DoctorReport, Severity};
+pub use exports::{Download, ExportInfo, ExportOrder, ExportPart, ExportSpec, ExportState, Exported, ExportsFilter, Link, LinkPlace, LinkRefused, SignedLink};
+pub use import::{ImportFile, ImportInfo, ImportMapping, ImportPart, ImportSpec, ImportUpload, ImportsFilter};
 pub use indelible_archive::objects::ObjectCalls;
 pub use indelible_archive::{Place, S3Place};
 pub use indelible_encode::layout::title;
 pub use indelible_encode::{Layout, Pick, Table};
 pub use indelible_store::{Counters, Database, TaskStatus};
-pub use exports::{
-    Download, ExportInfo, ExportOrder, ExportPart, ExportSpec, ExportState, Exported, ExportsFilter, Link, LinkPlace, LinkRefused, SignedLink,
-};
-pub use import::{ImportFile, ImportInfo, ImportMapping, ImportPart, ImportSpec, ImportUpload, ImportsFilter};
 pub use ingest::{Appended, Idempotency, Outcome};
 pub use keys::{Key, KeySpec, NewKey};
 pub use limits::{Admission, Allowance, LoginLimits};
@@ -129,13 +126,15 @@ pub struct TaskConfig {
     pub export_days: u64,
     /// Bytes of a file that is imported, as it is sent.
     pub import_bytes: u64,
+    /// Bytes of the files that a project has imported, all together: they are kept.
+    pub import_project_bytes: u64,
     /// URLs of S3 services, beside Amazon's, to which projects may have files copied; `*` is every one.
     pub export_endpoints: Vec<String>,
 }
 
 impl Default for TaskConfig {
     fn default() -> Self {
-        Self { per_node: 4, per_project: 2, link_secs: 3600, export_days: 180, import_bytes: 5 << 30, export_endpoints: Vec::new() }
+        Self { per_node: 4, per_project: 2, link_secs: 3600, export_days: 180, import_bytes: 5 << 30, import_project_bytes: 100 << 30, export_endpoints: Vec::new() }
     }
 }
 
@@ -225,7 +224,7 @@ pub(crate) struct Inner {
     reader: read::Reader,
     uploads: import::Uploads,
     /// Whole files that may be looked through at a time.
-    browsing: Arc<Semaphore>,
+    browsing: exports::rows::Browsing,
     tokens: tokens::Tokens,
     passwords: passwords::Passwords,
     used: credentials::Used,
@@ -261,7 +260,7 @@ impl Service {
         let limiter = limits::Limiter::new(&clock, &store, config.logins);
         let activity = Arc::new(activity::Activity::new(config.api_log_queue_bytes));
         let (passwords, used, uploads) = Default::default();
-        let browsing = Arc::new(Semaphore::new((config.workers / 2).max(1)));
+        let browsing = exports::rows::Browsing::new(config.workers / 2);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,

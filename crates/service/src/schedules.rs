@@ -176,10 +176,17 @@ impl Scheduled {
         };
         read().ok_or_else(|| Error::corrupt("what a schedule exports cannot be read"))
     }
-    fn write(&self) -> String {
+    /// As [`Scheduled::read`] reads it, with the time of the last change of the schedule.
+    fn write(&self, changed: Timestamp) -> String {
         let mut all = self.to_json();
         all.insert("v".to_owned(), VERSION.into());
+        all.insert("changed".to_owned(), changed.to_string().into());
         Value::Object(all).to_string()
+    }
+    /// When somebody last changed the schedule, or made it.
+    fn changed(text: &str) -> Result<Timestamp> {
+        let at = read_json(text)?.get("changed").and_then(Value::as_str).and_then(|at| Timestamp::parse(at).ok());
+        at.ok_or_else(|| Error::corrupt("when a schedule was changed cannot be read"))
     }
     fn filter(&self) -> Filter {
         let mut filter = Filter { search: self.search.as_deref().map(Needle::new), ..Filter::default() };
@@ -283,7 +290,7 @@ impl Service {
             id: ScheduleId(self.inner.ids.uuid_v7(now)?),
             project: grant.project,
             name: spec.name,
-            spec: spec.what.write(),
+            spec: spec.what.write(now),
             destination: spec.destination.as_ref().map(Destination::write),
             asked_by: actor(&grant.who).to_string(),
             organizations: organizations_text(&grant.organizations)?,
@@ -349,6 +356,8 @@ impl Service {
         let mut row = before.clone();
         row.name = change.name.unwrap_or(row.name);
         if let Some(destination) = change.destination {
+            // Who sends events to another place takes them out.
+            grant.permit::<CanExport>()?;
             row.destination = destination.as_ref().map(Destination::write);
         }
         let wakes = change.active == Some(true) && !row.active;
@@ -362,13 +371,14 @@ impl Service {
         row.active = change.active.unwrap_or(row.active);
         if let Some(timing) = change.timing {
             what.timing = timing;
-            row.spec = what.write();
         }
         if wakes || change.timing.is_some() {
             row.next_at = what.timing.next(now)?;
         }
+        let changed = row != before || what != was.what;
+        row.spec = what.write(now);
         let now = Schedule::new(&row)?;
-        if row != before {
+        if changed {
             tx.schedule_update(&row).await?;
             let diff = Some((Value::Object(was.chosen()), Value::Object(now.chosen())));
             let fact = Fact { action: "schedule.updated", target: Some(("schedule", id.to_string(), Some(&row.name))), diff, ..Fact::default() };

@@ -26,7 +26,14 @@ pub(crate) fn config(dir: &Path) -> Config {
     let bucket = objects.strip_prefix("s3://").unwrap().split('/').next().unwrap().to_owned();
     Config {
         database: Database::Server { url: format!("{server}/{name}"), connections: 6 },
-        objects: Place::S3(S3Place { bucket, prefix: name, endpoint: Some(variable("INDELIBLE_TEST_S3_ENDPOINT")), region: "us-east-1".into(), public_endpoint: None, path_style: true }),
+        objects: Place::S3(S3Place {
+            bucket,
+            prefix: name,
+            endpoint: Some(variable("INDELIBLE_TEST_S3_ENDPOINT")),
+            region: "us-east-1".into(),
+            public_endpoint: None,
+            path_style: true,
+        }),
         ..embedded
     }
 }

@@ -209,7 +209,7 @@ impl Run<'_> {
             write.commit().await?;
         }
     }
-    /// What somebody asked for, with its files. Work that is not over begins anew.
+    /// What somebody asked for, with its files and the schedules that ask. Work that is not over begins anew.
     async fn asked(&mut self, tx: &mut ReadTx, project: ProjectId) -> Result<()> {
         let mut wanted = AskedFilter { kinds: AskedKind::ALL.map(|k| k.name().to_owned()).to_vec(), ..AskedFilter::default() };
         loop {
@@ -229,6 +229,11 @@ impl Run<'_> {
             }
             write.commit().await?;
         }
+        let mut write = self.to.inner.store.write().await?;
+        for row in tx.schedule_list(project).await? {
+            write.schedule_insert(&row).await?;
+        }
+        write.commit().await?;
         let mut after = String::new();
         loop {
             let files = tx.task_file_list(project, &after, ROWS).await?;

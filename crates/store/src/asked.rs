@@ -151,6 +151,8 @@ pub(crate) use asked;
 pub(crate) const COLUMNS: usize = 21;
 
 const LIVE: &str = "(t.status = 'queued' OR t.status = 'running')";
+/// How many tasks of the same project run at the time `$1`.
+const RUNNING: &str = "(SELECT COUNT(*) FROM asked_tasks r WHERE r.status = 'running' AND r.project = t.project AND r.lease_until > $1)";
 const OF_PROJECT: &str = "t.project = (SELECT no FROM projects WHERE id = $1)";
 
 pub(crate) fn task(row: &Row) -> Result<AskedTask> {
@@ -261,19 +263,30 @@ impl ReadTx {
         let row = self.conn.one(text, args![]).await?;
         Ok((row.count(0)?, row.count(1)?))
     }
-    /// True if [`WriteTx::asked_lease`] might find a task.
-    pub async fn asked_waiting(&mut self, now: Timestamp) -> Result<bool> {
-        let text = format!("SELECT t.kind FROM asked_tasks t WHERE {LIVE} AND t.run_after <= $1 AND t.lease_until <= $1 LIMIT 1");
-        Ok(self.conn.optional(text, args![now.micros()]).await?.is_some())
+    /// True if [`WriteTx::asked_lease`] would find a task.
+    pub async fn asked_waiting(&mut self, now: Timestamp, per_project: u32) -> Result<bool> {
+        let text = format!("SELECT t.kind FROM asked_tasks t WHERE {LIVE} AND t.run_after <= $1 AND t.lease_until <= $1 AND {RUNNING} < $2 LIMIT 1");
+        Ok(self.conn.optional(text, args![now.micros(), i64::from(per_project)]).await?.is_some())
+    }
+    /// How many tasks of a project wait.
+    pub async fn asked_queued(&mut self, project: ProjectId) -> Result<u64> {
+        let text = "SELECT COUNT(*) FROM asked_tasks WHERE status = 'queued' AND project = (SELECT no FROM projects WHERE id = $1)";
+        self.conn.one(text, args![&project.0]).await?.count(0)
     }
     /// The files of a task, by part.
     pub async fn task_files(&mut self, project: ProjectId, id: TaskId) -> Result<Vec<TaskFile>> {
         let text = "SELECT object, part, name, bytes, sha256 FROM task_files WHERE project = (SELECT no FROM projects WHERE id = $1) AND task = $2 ORDER BY part";
         self.conn.all(text, args![&project.0, &id.0]).await?.iter().map(file).collect()
     }
+    /// Bytes of all the files of a project's tasks that are such a part.
+    pub async fn task_file_bytes(&mut self, project: ProjectId, part: &str) -> Result<u64> {
+        let text = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM task_files WHERE project = (SELECT no FROM projects WHERE id = $1) AND part = $2";
+        self.conn.one(text, args![&project.0, part]).await?.count(0)
+    }
     /// Up to `most` files of a project's tasks that come after an object, by object.
     pub async fn task_file_list(&mut self, project: ProjectId, after: &str, most: u32) -> Result<Vec<(TaskId, TaskFile)>> {
-        let text = "SELECT object, part, name, bytes, sha256, task FROM task_files WHERE project = (SELECT no FROM projects WHERE id = $1) AND object > $2 ORDER BY object LIMIT $3";
+        let text =
+            "SELECT object, part, name, bytes, sha256, task FROM task_files WHERE project = (SELECT no FROM projects WHERE id = $1) AND object > $2 ORDER BY object LIMIT $3";
         self.conn.all(text, args![&project.0, after, i64::from(most)]).await?.iter().map(|r| Ok((TaskId(r.fixed(5)?), file(r)?))).collect()
     }
 }
@@ -308,7 +321,8 @@ impl WriteTx {
     pub async fn asked_restore(&mut self, row: &AskedTask) -> Result<()> {
         self.asked_insert(row.project, &row.asked).await?;
         let status = if row.status.is_over() { row.status } else { TaskStatus::Queued };
-        let text = "UPDATE asked_tasks SET status = $2, progress = $3, result = $4, error = $5, note = $6, cancel = $7, updated_at = $8, started_at = $9, finished_at = $10 WHERE id = $1";
+        let text =
+            "UPDATE asked_tasks SET status = $2, progress = $3, result = $4, error = $5, note = $6, cancel = $7, updated_at = $8, started_at = $9, finished_at = $10 WHERE id = $1";
         let time = |t: Option<Timestamp>| t.map(Timestamp::micros);
         let values = args![
             &row.asked.id.0,
@@ -331,7 +345,6 @@ impl WriteTx {
             // Two that count at once would both see room for one more.
             self.conn.all("SELECT CAST(pg_advisory_xact_lock(7017212) AS TEXT)", args![]).await?;
         }
-        const RUNNING: &str = "(SELECT COUNT(*) FROM asked_tasks r WHERE r.status = 'running' AND r.project = t.project AND r.lease_until > $1)";
         let text = format!(
             "WITH next AS MATERIALIZED (SELECT t.id FROM asked_tasks t WHERE {LIVE} AND t.run_after <= $1 AND t.lease_until <= $1 AND {RUNNING} < $3 \
              ORDER BY {RUNNING}, COALESCE((SELECT MAX(s.started_at) FROM asked_tasks s WHERE s.project = t.project), 0), t.created_at, t.id LIMIT 1{}) \
@@ -354,10 +367,10 @@ impl WriteTx {
         let text = "UPDATE asked_tasks SET note = $3 WHERE id = $1 AND lease = $2 AND status = 'running'";
         Ok(self.conn.run(text, args![&task.asked.id.0, signed(task.lease), note]).await? == 1)
     }
-    /// Ends a task that is leased; false (drop the transaction then) if the lease was lost.
+    /// Ends a task that is leased; false (drop the transaction then) if the lease was lost, or if it is done but somebody wanted it stopped.
     pub async fn asked_finish(&mut self, task: &AskedTask, status: TaskStatus, result: Option<&str>, error: Option<&str>, now: Timestamp) -> Result<bool> {
         let text = "UPDATE asked_tasks SET status = $3, result = $4, error = $5, note = NULL, progress = CASE WHEN $3 = 'done' THEN 100 ELSE progress END, finished_at = $6, updated_at = $6, lease_until = 0 \
-             WHERE id = $1 AND lease = $2 AND status = 'running'";
+             WHERE id = $1 AND lease = $2 AND status = 'running' AND (cancel = 0 OR $3 <> 'done')";
         Ok(self.conn.run(text, args![&task.asked.id.0, signed(task.lease), status.name(), result, error, now.micros()]).await? == 1)
     }
     /// Gives a task back, to be run again after `run_after`, with the reason.
@@ -365,9 +378,9 @@ impl WriteTx {
         let text = "UPDATE asked_tasks SET status = 'queued', lease_until = 0, run_after = $3, error = $4, updated_at = $5 WHERE id = $1 AND lease = $2 AND status = 'running'";
         self.conn.run(text, args![&task.asked.id.0, signed(task.lease), run_after.micros(), error, now.micros()]).await.map(drop)
     }
-    /// Gives back all tasks that run: for a database that is one process's own, at its start.
+    /// Gives back all tasks that run: for a database that is one process's own, at its start. What was begun often waits, the longer the more often.
     pub async fn asked_release_all(&mut self, now: Timestamp) -> Result<u64> {
-        self.conn.run("UPDATE asked_tasks SET status = 'queued', lease_until = 0, run_after = 0, lease = lease + 1, updated_at = $1 WHERE status = 'running'", args![now.micros()]).await
+        self.conn.run("UPDATE asked_tasks SET status = 'queued', lease_until = 0, run_after = CASE WHEN attempts < 3 THEN 0 WHEN attempts > 30 THEN $1 + 60000000 ELSE $1 + attempts * 2000000 END, lease = lease + 1, updated_at = $1 WHERE status = 'running'", args![now.micros()]).await
     }
     /// Stops a task: one that waits is over, one that runs is told. The status that it has now; `None` if the project has no such task.
     pub async fn asked_cancel(&mut self, project: ProjectId, id: TaskId, now: Timestamp) -> Result<Option<TaskStatus>> {

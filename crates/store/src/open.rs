@@ -152,7 +152,16 @@ impl Store {
             }
             Pools::Server { pool, .. } => (Conn::server(pool, begin, &self.0.counts).await?, None),
         };
-        Ok(WriteTx { unfinished: Unfinished { reopen }, read: ReadTx { conn }, wake: self.0.wake.clone(), enqueued: false, outbox: self.0.outbox.clone(), pushed: false, asked_wake: self.0.asked.clone(), asked: false })
+        Ok(WriteTx {
+            unfinished: Unfinished { reopen },
+            read: ReadTx { conn },
+            wake: self.0.wake.clone(),
+            enqueued: false,
+            outbox: self.0.outbox.clone(),
+            pushed: false,
+            asked_wake: self.0.asked.clone(),
+            asked: false,
+        })
     }
     /// How many appends of different projects can run at once.
     pub fn writers(&self) -> usize {

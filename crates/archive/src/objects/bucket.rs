@@ -25,7 +25,8 @@ impl fmt::Debug for S3Credentials {
     }
 }
 
-/// A bucket of somebody else's. As with [`super::Objects`], all calls block.
+/// A bucket of somebody else's. As with [`super::Objects`], all calls block. What the bucket refuses (credentials, its name, its region) is
+/// [`indelible_model::Kind::Forbidden`], unlike what may succeed later. No redirect is followed.
 #[derive(Clone, Debug)]
 pub struct Bucket(S3);
 
@@ -33,6 +34,10 @@ impl Bucket {
     /// The bucket; asks it nothing. Must be called within a tokio runtime.
     pub fn open(place: &S3Place, credentials: &S3Credentials) -> Result<Self> {
         S3::given(place, credentials).map(Self)
+    }
+    /// Fails unless an object could be written: begins an upload of it, tells of it, and gives it up.
+    pub fn rehearse(&self, key: &str, note: &UploadNote) -> Result<()> {
+        self.0.rehearse(key, note)
     }
     /// Begins an object, which replaces what has its name once it is finished.
     pub fn write(&self, key: &str, note: &UploadNote) -> Result<ObjectWriter> {

@@ -49,6 +49,13 @@ pub(super) struct Opened {
     len: u64,
 }
 
+/// A path with more at its end. What is written has its own name behind the whole of its target's, so that no two targets share it.
+fn longer(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 fn failed(what: &str, path: &Path) -> impl Fn(io::Error) -> Error {
     let what = format!("{what} {}", path.display());
     move |e| match e.kind() {
@@ -98,7 +105,7 @@ impl Directory {
         if !self.claims.targets().insert(target.clone()) {
             return Err(taken(format!("{key} is being written")));
         }
-        let temporary = target.with_extension("part");
+        let temporary = longer(&target, ".part");
         self.begin(Claim { claims: Arc::clone(&self.claims), target }, temporary)
     }
     pub(super) fn replace(&self, key: &str, bytes: &[u8]) -> Result<()> {
@@ -109,7 +116,7 @@ impl Directory {
         }
         drop(targets);
         // A command may replace it at the same time as the server: each process writes a file of its own.
-        let temporary = target.with_extension(format!("{}.part", std::process::id()));
+        let temporary = longer(&target, &format!(".{}.part", std::process::id()));
         let mut writer = self.begin(Claim { claims: Arc::clone(&self.claims), target }, temporary)?;
         writer.write_all(bytes).map_err(failed("write", &writer.temporary))?;
         writer.close(true)
@@ -131,7 +138,7 @@ impl Directory {
     }
     pub(super) fn delete(&self, key: &str) -> Result<()> {
         let path = self.root.join(key);
-        for file in [&path, &path.with_extension("part")] {
+        for file in [&path, &longer(&path, ".part")] {
             match fs::remove_file(file) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("delete", file)(e)),
                 _ => {}
@@ -261,6 +268,25 @@ mod tests {
         fs::write(dir.path().join("y.part"), b"left by a crash").unwrap();
         objects.delete("y").unwrap();
         assert_eq!(objects.list("").unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn names_with_the_same_beginning_are_written_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Directory::open(dir.path()).unwrap();
+        let keys = ["a/x.csv", "a/x.csv.gz", "a/x.part"];
+        let mut writers = keys.map(|key| objects.create(key).unwrap());
+        for (key, writer) in keys.iter().zip(&mut writers) {
+            writer.write_all(key.as_bytes()).unwrap();
+        }
+        writers.iter_mut().for_each(|w| w.close(false).unwrap());
+        for key in keys {
+            assert_eq!(objects.get(key, None).unwrap().read(0, key.len()).unwrap(), key.as_bytes());
+        }
+        objects.delete("a/x.csv").unwrap();
+        let mut left = objects.list("").unwrap();
+        left.sort();
+        assert_eq!(left, keys[1..]);
     }
 
     #[test]

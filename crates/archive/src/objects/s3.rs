@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indelible_model::{Error, Kind, Result};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::HttpError;
+use object_store::client::{HttpClient, HttpConnector, HttpError};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
@@ -65,6 +65,8 @@ struct Inner {
     runtime: Handle,
     cache: Cache,
     calls: Calls,
+    /// It is somebody else's: what it refuses is theirs to mend.
+    foreign: bool,
 }
 
 #[derive(Debug, Default)]
@@ -115,13 +117,30 @@ fn add(counter: &AtomicU64, n: usize) {
     counter.fetch_add(n as u64, Ordering::Relaxed);
 }
 
+/// Makes clients that follow no redirect: a foreign server must not lead us to where its owner could not send us.
+#[derive(Debug)]
+struct Straight {
+    plain: bool,
+}
+
+impl HttpConnector for Straight {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).https_only(!self.plain);
+        let client = client.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        client.map(HttpClient::new).map_err(|e| object_store::Error::Generic { store: "S3", source: Box::new(e) })
+    }
+}
+
+fn is_plain(place: &S3Place) -> bool {
+    place.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"))
+}
+
 fn builder(place: &S3Place, timeout: Duration) -> AmazonS3Builder {
     configured(AmazonS3Builder::from_env(), place, timeout)
 }
 
 fn configured(builder: AmazonS3Builder, place: &S3Place, timeout: Duration) -> AmazonS3Builder {
-    let plain = place.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
-    let client = ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(timeout).with_read_timeout(READ_TIMEOUT);
+    let client = ClientOptions::new().with_allow_http(is_plain(place)).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(timeout).with_read_timeout(READ_TIMEOUT);
     let client = MEDIA.iter().fold(client, |client, (suffix, media)| client.with_content_type_for_suffix(*suffix, *media));
     let retry = RetryConfig { backoff: BACKOFF, max_retries: RETRIES, retry_timeout: RETRIES_END };
     let builder = builder
@@ -155,18 +174,20 @@ impl S3 {
             Some(endpoint) => build(builder(&S3Place { endpoint: Some(endpoint.clone()), ..place.clone() }, timeout))?,
             None => store.clone(),
         };
-        Self::of(place, store, signer, cache_bytes)
+        Self::of(place, store, signer, cache_bytes, false)
     }
-    /// A bucket that others gave the credentials of: nothing of our own environment counts.
+    /// A bucket that others gave the credentials of: nothing of our own environment counts. What it refuses is [`Kind::Forbidden`].
     pub(super) fn given(place: &S3Place, credentials: &S3Credentials) -> Result<Self> {
         let keys = AmazonS3Builder::new().with_access_key_id(&credentials.access_key_id).with_secret_access_key(&credentials.secret_access_key);
+        let keys = keys.with_http_connector(Straight { plain: is_plain(place) });
         let store = build(configured(keys, place, REQUEST_TIMEOUT))?;
-        Self::of(place, store.clone(), store, 0)
+        Self::of(place, store.clone(), store, 0, true)
     }
-    fn of(place: &S3Place, store: AmazonS3, signer: AmazonS3, cache_bytes: usize) -> Result<Self> {
+    fn of(place: &S3Place, store: AmazonS3, signer: AmazonS3, cache_bytes: usize, foreign: bool) -> Result<Self> {
         let runtime = Handle::try_current().map_err(Error::internal)?;
         let prefix = place.prefix.trim_matches('/').to_owned();
-        Ok(Self(Arc::new(Inner { store, signer, bucket: place.bucket.clone(), prefix, runtime, cache: Cache::new(cache_bytes, RETRIES_END), calls: Calls::default() })))
+        let (bucket, cache, calls) = (place.bucket.clone(), Cache::new(cache_bytes, RETRIES_END), Calls::default());
+        Ok(Self(Arc::new(Inner { store, signer, bucket, prefix, runtime, cache, calls, foreign })))
     }
     fn path(&self, key: &str) -> Result<Path> {
         let whole = if self.0.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.0.prefix) };
@@ -183,6 +204,18 @@ impl S3 {
                 e => Err(e),
             },
         }
+    }
+    /// Begins an upload and gives it up: what needs the rights that writing needs, and leaves nothing.
+    pub(super) fn rehearse(&self, key: &str, note: &UploadNote) -> Result<()> {
+        let path = self.path(key)?;
+        add(&self.0.calls.puts, 1);
+        let begun = self.0.runtime.block_on(self.0.store.create_multipart(&path));
+        let upload = begun.map_err(|e| match self.failed("begin", &path, &e) {
+            e if e.kind() == Kind::Gone => self.refused(e),
+            e => e,
+        })?;
+        note(key, &upload)?;
+        self.abort(key, &upload)
     }
     pub(super) fn create(&self, key: &str, note: &UploadNote) -> Result<Writer> {
         self.writer(key, note, PutMode::Create)
@@ -288,16 +321,19 @@ impl S3 {
             _ => status(&text),
         };
         match answer {
-            Some(404) if text.contains("NoSuchBucket") => Error::internal(format!("the bucket {} does not exist: check INDELIBLE_OBJECTS_URL and make it ({text})", self.0.bucket)),
+            Some(404) if text.contains("NoSuchBucket") => self.refused(format!("the bucket {} does not exist: check INDELIBLE_OBJECTS_URL and make it ({text})", self.0.bucket)),
             Some(404) => gone(text),
-            Some(401 | 403) => Error::internal(format!("the object store refuses access to the bucket {}: check the credentials and what they may do ({text})", self.0.bucket)),
+            Some(401 | 403) => self.refused(format!("the object store refuses access to the bucket {}: check the credentials and what they may do ({text})", self.0.bucket)),
             Some(416) => Error::corrupt(format!("the object ends before what was asked for ({text})")),
-            Some(300..=399) => Error::internal(format!("the bucket {} is elsewhere: check INDELIBLE_S3_REGION and INDELIBLE_S3_ENDPOINT ({text})", self.0.bucket)),
-            Some(code) if code < 500 && code != 408 && code != 429 => Error::internal(text),
-            None if text.contains("incorrectly configured region") => Error::internal(format!("the bucket {} is elsewhere: check INDELIBLE_S3_REGION ({text})", self.0.bucket)),
+            Some(300..=399) => self.refused(format!("the bucket {} is elsewhere: check INDELIBLE_S3_REGION and INDELIBLE_S3_ENDPOINT ({text})", self.0.bucket)),
+            Some(code) if code < 500 && code != 408 && code != 429 => self.refused(text),
+            None if text.contains("incorrectly configured region") => self.refused(format!("the bucket {} is elsewhere: check INDELIBLE_S3_REGION ({text})", self.0.bucket)),
             None if !is_transport(e) => Error::internal(text),
             _ => Error::new(Kind::Unavailable(RETRY_AFTER), "The object store does not answer.").with_internal(text),
         }
+    }
+    fn refused(&self, text: impl std::fmt::Display) -> Error {
+        if self.0.foreign { Error::new(Kind::Forbidden, "The bucket refuses this.").with_internal(text) } else { Error::internal(text) }
     }
 }
 

@@ -26,6 +26,10 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("showTimeline", "events.listed", "events.searched"),
     ("verify", "log.verified", "log.verified"),
     ("listLogs", "logs.listed", "logs.searched"),
+    ("listExports", "exports.listed", "exports.searched"),
+    ("getExport", "export.read", "export.read"),
+    ("listAsyncActions", "tasks.listed", "tasks.searched"),
+    ("getAsyncAction", "task.read", "task.read"),
     ("getLog", "log.read", "log.read"),
     ("listApiKeys", "keys.listed", "keys.listed"),
     ("listMembers", "members.listed", "members.listed"),
@@ -35,10 +39,16 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("getRetention", "retention.read", "retention.read"),
     ("listHolds", "holds.listed", "holds.listed"),
     ("getHold", "hold.read", "hold.read"),
+    ("listImports", "imports.listed", "imports.listed"),
+    ("getImport", "import.read", "import.read"),
+    ("getImportFile", "import.downloaded", "import.downloaded"),
+    ("getImportReport", "import.downloaded", "import.downloaded"),
+    ("listTasks", "tasks.listed", "tasks.listed"),
+    ("getTask", "task.read", "task.read"),
 ];
 
 /// Operations that store events.
-const INGEST: &[&str] = &["createEvent", "createEvents", "createEventsInBulk"];
+const INGEST: &[&str] = &["createEvent", "createEvents", "createEventsInBulk", "createImport"];
 
 /// Parameters that page, order or shape an answer; all others ask for some events and not for others.
 const PAGING: &[&str] = &["per_page", "cursor", "page", "page_size", "limit", "offset", "skip", "order", "sort", "log", "format", "fields", "include_total"];

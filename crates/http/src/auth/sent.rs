@@ -52,6 +52,11 @@ pub(crate) fn is_loyaltydog_key(headers: &HeaderMap) -> bool {
     is_one(bearer(headers).ok().flatten()) || is_one(one(headers, &API_KEY).ok().flatten())
 }
 
+/// True if the request carries a pair of Voucherify's, valid or not.
+pub(crate) fn is_voucherify_pair(headers: &HeaderMap) -> bool {
+    PAIRS.iter().any(|(id, token)| headers.contains_key(id) || headers.contains_key(token))
+}
+
 /// The credential of `Authorization`, whose scheme must be `Bearer`.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failed> {
     let Some(value) = one(headers, &header::AUTHORIZATION)? else { return Ok(None) };

@@ -84,11 +84,11 @@ fn translate(raw: Option<&str>, now: Timestamp, limits: &Limits) -> Result<Query
     }
     for (name, fields) in [("user", vec![Field::ActorEmail, Field::ActorId]), ("key", vec![Field::ActorName, Field::ActorId, Field::AppId, Field::ClientAppId])] {
         if let Some(value) = params.text(name) {
-            filter.terms.push(Term { any_of: fields, test: Test::OneOf(vec![value]) });
+            filter.terms.push(Term { any_of: fields, test: Test::OneOf(vec![value]), not: false });
         }
     }
     if let Some(text) = params.search("body") {
-        filter.terms.push(Term { any_of: vec![Field::RequestBody, Field::ResponseBody], test: Test::Contains(Needle::new(&text)) });
+        filter.terms.push(Term { any_of: vec![Field::RequestBody, Field::ResponseBody], test: Test::Contains(Needle::new(&text)), not: false });
     }
     let limit = params.number("per_page", 1, MAX_PER_PAGE).unwrap_or(PER_PAGE);
     let mut before = None;

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod holds;
+mod imports;
 pub(crate) mod input;
 mod keys;
 pub(crate) mod logs;
@@ -11,7 +12,10 @@ mod members;
 mod oidc;
 mod projects;
 mod retention;
+mod rows;
+mod schedules;
 mod sessions;
+pub(crate) mod tasks;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,11 +24,15 @@ use crate::app::Shared;
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     bulk::routes()
         .merge(holds::routes())
+        .merge(imports::routes())
         .merge(retention::routes())
         .merge(keys::routes())
         .merge(logs::routes())
         .merge(members::routes())
         .merge(oidc::routes())
         .merge(projects::routes())
+        .merge(rows::routes())
+        .merge(schedules::routes())
         .merge(sessions::routes())
+        .merge(tasks::routes())
 }

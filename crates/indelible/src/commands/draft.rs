@@ -30,14 +30,20 @@ impl Draft {
         &self.draft
     }
     /// Puts the file in its place; it is on disk when this returns.
-    #[expect(clippy::disallowed_methods, reason = "a file for a person, outside of the archive: it and its directory are synced here")]
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.draft, &self.place)?;
+        put(&self.file, &self.draft, &self.place)?;
         self.whole = true;
-        let folder = self.place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        Ok(())
     }
+}
+
+/// Gives a file that is whole another name; it is on disk when this returns.
+#[expect(clippy::disallowed_methods, reason = "a file for a person, outside of the archive: it and its directory are synced here")]
+pub(crate) fn put(file: &File, from: &Path, to: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(from, to)?;
+    let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 impl Write for Draft {

@@ -1,4 +1,7 @@
-//! `indelible export`: the events of a log as a stream, to a file that appears only when it is whole, or to standard output.
+//! `indelible export`: the events of a log as a stream, to a file that appears only when it is whole, or to standard output; or as a task of a running server.
+
+mod fetch;
+pub(crate) mod later;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,12 +14,13 @@ use indelible_model::ids::hex;
 use indelible_model::query::Test;
 use indelible_model::search::Needle;
 use indelible_model::time::End;
-use indelible_model::{LogKind, Query, Timestamp};
+use indelible_model::{ExportId, LogKind, Query, Timestamp};
 use indelible_service::Layout;
 use indelible_service::{CanExport, Coding, ExportOptions, Service};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::draft::Draft;
+use super::remote::ServerFlags;
 use super::{caller, parse_log};
 use crate::config::flags::StoreFlags;
 use crate::failure::Failure;
@@ -26,12 +30,21 @@ use crate::out;
 pub(crate) const EXAMPLES: &str = "\
 Rows come oldest first, in the order of their positions. At the end, standard error says how many there are and the SHA-256 of the bytes as written. A file gets its name only when it is whole.
 
+Without --async, the store is read here. With it, a running server makes the file as a task: the key says which project, and the file stays there for some time (docs/exports.md). Of the log activity, a task exports the requests alone. A download that breaks off goes on where it ended; what came so far is kept beside the file, and --export goes on with it.
+
 Examples:
   indelible export --output events.ndjson --end
   indelible export --format csv --from 2026-01-01 --to 2026-01-31 --output january.csv
   indelible export --format csv --layout aitronos --bom --output for-the-auditor.csv
   indelible export --action 'user.*' --actor-id usr_1 | jq .occurred_at
-  indelible export --log activity --zstd --output calls.ndjson.zst";
+  indelible export --log activity --zstd --output calls.ndjson.zst
+  indelible export --async --wait --gzip --output events.ndjson.gz
+  indelible export --async --format csv --fields id,occurred_at,action,actor_id --action 'user.*'
+  indelible export --async --wait --export exp_004c92hJb1Qw7dY0kTzN5sVx --output events.csv";
+
+const TASK: &str = "As a task of a running server";
+/// What says which rows an export has, and as what.
+const WHAT: [&str; 13] = ["log", "format", "from", "to", "action", "actor_id", "target_type", "target_id", "search", "csv_safe", "zstd", "gzip", "fields"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -64,9 +77,9 @@ pub(crate) struct Export {
     /// The columns of a CSV
     #[arg(long, value_enum, default_value = "logproof")]
     layout: CsvLayout,
-    /// Where to; - is standard output
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
-    output: PathBuf,
+    /// Where to; - is standard output, which is meant if this is left out
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Occurred at or after this time or date
     #[arg(long, value_name = "TIME", value_parser = |t: &str| Timestamp::parse_bound(t, End::From), help_heading = "Filters")]
     from: Option<Timestamp>,
@@ -103,9 +116,34 @@ pub(crate) struct Export {
     /// Compress with gzip
     #[arg(long)]
     gzip: bool,
+    /// Let a running server make the export as a task
+    #[arg(long = "async", conflicts_with_all = ["data_dir", "project", "layout", "bom", "end"], help_heading = TASK)]
+    background: bool,
+    /// Wait for it, and fetch it to --output
+    #[arg(long, requires = "background", help_heading = TASK)]
+    wait: bool,
+    /// Wait for and fetch one that was asked for already
+    #[arg(long, value_name = "ID", value_parser = parse_export, requires = "wait", conflicts_with_all = WHAT, help_heading = TASK)]
+    export: Option<ExportId>,
+    /// The columns of a CSV, by their names in docs/exports.md
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "background", help_heading = TASK)]
+    fields: Vec<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
+}
+
+fn parse_export(id: &str) -> Result<ExportId, String> {
+    ExportId::parse(id).ok_or_else(|| "give exp_ and 24 letters or digits".to_owned())
 }
 
 impl Export {
+    /// True if a server is asked for it.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.background
+    }
+    fn output(&self) -> &Path {
+        self.output.as_deref().unwrap_or(Path::new("-"))
+    }
     fn query(&self) -> Query {
         let mut query = Query::all(self.log);
         let filter = &mut query.filter;
@@ -149,8 +187,14 @@ impl Export {
             return Err(Failure::usage("Parquet is compressed in itself.").then("Leave out --zstd and --gzip."));
         }
         let binary = self.format == Format::Parquet || self.zstd || self.gzip;
-        if binary && self.output == Path::new("-") && io::stdout().is_terminal() {
+        if binary && self.output() == Path::new("-") && (self.wait || !self.background) && io::stdout().is_terminal() {
             return Err(Failure::usage("These bytes are not for a terminal.").then("Name a file with --output."));
+        }
+        if self.background {
+            return self.check_remote();
+        }
+        if self.server.given() {
+            return Err(Failure::usage("The store is read here, no server is asked.").then("Leave out --server and --api-key-file, or add --async."));
         }
         Ok(())
     }
@@ -193,7 +237,7 @@ pub(crate) async fn run(export: &Export, service: &Service) -> Result<ExitCode, 
     export.check()?;
     let caller = caller::<CanExport>(service, &export.project).await?;
     let mut stream = service.export(&caller, export.query(), export.format(), export.options()).await?;
-    let mut sink = Sink::open(&export.output)?;
+    let mut sink = Sink::open(export.output())?;
     let bar = bar();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
@@ -219,3 +263,6 @@ fn bar() -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,8 @@ use indelible_model::time::End;
 use indelible_model::{EventId, HoldId, LogKind, Timestamp};
 use indelible_service::holds::{Hold as LegalHold, HoldFilter, HoldSpec, Holding};
 use indelible_service::{CanManageProject, CanReadLogs, Service};
-use serde_json::Value;
 
-use super::{Of, caller, parse_log};
+use super::{Of, caller, parse_log, person};
 use crate::config::flags::StoreFlags;
 use crate::failure::Failure;
 use crate::out;
@@ -135,12 +134,6 @@ fn shown(hold: &LegalHold) -> String {
     };
     let state = hold.released.as_ref().map_or_else(|| "live".to_owned(), |end| format!("released {} by {}: {}", end.at, person(&end.by), end.reason));
     format!("{}  {}  {}  {what}  placed by {}: {}  {state}", hold.id, hold.created_at, hold.case, person(&hold.placed_by), hold.reason)
-}
-
-/// Who it was: of a member the address, of a key its name, else the id.
-fn person(actor: &Value) -> &str {
-    let known = ["/meta/email", "/meta/name", "/id"].into_iter().find_map(|at| actor.pointer(at)?.as_str());
-    known.unwrap_or("unknown")
 }
 
 /// Places, lists or releases.

@@ -10,8 +10,10 @@ pub(crate) mod key;
 pub(crate) mod member;
 pub(crate) mod migrate;
 pub(crate) mod project;
+pub(crate) mod remote;
 pub(crate) mod seal;
 pub(crate) mod serve;
+pub(crate) mod task;
 pub(crate) mod verify;
 
 mod demo;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use indelible_model::{Clock, Error, Ids, Kind, LogKind};
 use indelible_service::{Caller, Config, Database, First, Grant, Permission, Service};
+use serde_json::Value;
 use tokio::runtime::Builder;
 
 use crate::args::Command;
@@ -62,6 +65,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => serve::run(&serve),
         Command::Import(import) if import.list_mappings => import::list_mappings(),
         Command::Import(import) => on_store(&import.store, Need::StoreOrNew, async |service| import::run(&import, service).await),
+        Command::Export(export) if export.is_remote() => remote::run(&export.server, async |remote| export::later::run(&export, remote).await),
         Command::Export(export) => on_store(&export.store, Need::Store, async |service| export::run(&export, service).await),
         Command::Verify(verify) => match &verify.file {
             Some(file) => verify::file::run(&verify, file),
@@ -71,6 +75,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Member(member) => on_store(member.store(), member.need(), async |service| member::run(&member, service).await),
         Command::Project(project) => on_store(project.store(), project.need(), async |service| project::run(&project, service).await),
         Command::Hold(hold) => on_store(hold.store(), Need::Store, async |service| hold::run(&hold, service).await),
+        Command::Task(task) => remote::run(task.server(), async |remote| task::run(&task, remote).await),
         Command::Doctor(doctor) => on_store(&doctor.store, Need::Store, doctor::run),
         Command::Seal(seal) => on_store(&seal.store, Need::Store, seal::run),
         Command::Archive(archive) => on_store(archive.store(), Need::Store, async |service| archive::run(&archive, service).await),
@@ -183,6 +188,12 @@ async fn caller<P: Permission>(service: &Service, project: &str) -> Result<Calle
 async fn grant(service: &Service, project: &str) -> Result<Grant, Failure> {
     let id = service.project(project).await?;
     Ok(service.operator(id).await?)
+}
+
+/// Who it was: of a member the address, of a key its name, else the id.
+fn person(actor: &Value) -> &str {
+    let known = ["/meta/email", "/meta/name", "/id"].into_iter().find_map(|at| actor.pointer(at)?.as_str());
+    known.unwrap_or("unknown")
 }
 
 /// The log of a name.

@@ -124,7 +124,7 @@ settings! {
         "bulk_events" Some("bulk-events"), Accepts::Count(1, 1_000_000), "50000", "Events in one POST /v1/events/bulk.";
         "bulk_bytes" Some("bulk-bytes"), Accepts::Size(KIB, GIB), "64MiB", "Decompressed bytes of one POST /v1/events/bulk.";
         "body_bytes" Some("body-bytes"), Accepts::Size(KIB, GIB), "8MiB", "Bytes of one request body elsewhere.";
-        "inflation_ratio" Some("inflation-ratio"), Accepts::Count(1, 100_000), "5000", "How many times larger than its compressed form a body may be.";
+        "inflation_ratio" Some("inflation-ratio"), Accepts::Count(1, 100_000), "5000", "How many times larger than its compressed form a body may be; also of files sent to POST /v1/imports.";
         "event_bytes" Some("event-bytes"), Accepts::Size(KIB, 64 * MIB), "1MiB", "Bytes of one event's JSON text.";
         "json_depth" Some("json-depth"), Accepts::Count(4, 256), "128", "Nesting of one event's JSON.";
         "name_bytes" Some("name-bytes"), Accepts::Size(16, MIB), "16KiB", "Bytes of one member name.";
@@ -136,6 +136,15 @@ settings! {
         "plan" Some("plan"), Accepts::Text, "unrestricted", "The plan of projects that have none of their own.";
         "login_per_minute" Some("login-per-minute"), Accepts::Count(1, 1_000_000), "60", "Logins a minute from one address (of IPv6, one /64).";
         "login_failures" Some("login-failures"), Accepts::Count(1, 1_000_000), "10", "Failed logins of one account from one address in 15 minutes; from all addresses together, 20 times as many.";
+    }
+    "tasks" {
+        "tasks_per_node" Some("tasks-per-node"), Accepts::Count(1, 1000), "4", "Exports and imports that one node works on at a time.";
+        "tasks_per_project" Some("tasks-per-project"), Accepts::Count(1, 1000), "2", "Exports and imports of one project that all nodes together work on at a time; the others wait, and other projects' come first.";
+        "link_lifetime" Some("link-lifetime"), Accepts::Time(1, 7 * DAY), "1h", "How long a link to an export's file can be used. Each time an export is asked for, it comes with a fresh one.";
+        "export_retention_days" Some("export-retention-days"), Accepts::Count(0, 36_500), "180", "Days that an export's file is kept; 0 is for ever. The export stays in the list, without its file.";
+        "import_bytes" Some("import-bytes"), Accepts::Size(KIB, 1 << 50), "5GiB", "Bytes of one file sent to POST /v1/imports.";
+        "import_project_bytes" Some("import-project-bytes"), Accepts::Size(KIB, 1 << 50), "100GiB", "Bytes of all the files that a project sent to POST /v1/imports: they are kept for ever.";
+        "export_endpoints" Some("export-endpoints"), Accepts::Origins, "", "S3 services beside Amazon's, such as https://s3.example.com,http://10.0.0.7:9000, to whose buckets projects may have scheduled exports copied; * is every one, also within your own network.";
     }
     "activity" {
         "api_log" Some("api-log"), Accepts::Word(&["yes", "no"]), "yes", "Record what is asked of the server in each project's log activity: docs/operations/activity.md. Changes of keys, roles, retention and holds are recorded in any case.";
@@ -150,6 +159,7 @@ settings! {
         "auto_migrate" Some("auto-migrate"), Accepts::Word(&["yes", "no"]), "yes", "Bring the schema up to date at the start; with no, a start on an old schema is refused, and indelible migrate brings it up to date.";
         "objects_url" Some("objects-url"), Accepts::ObjectsUrl, "", "Where segments are kept instead of the directory objects in data_dir: s3://BUCKET/PREFIX or file:///PATH. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a web identity, the container or the machine.";
         "s3_endpoint" Some("s3-endpoint"), Accepts::Optional, "", "The S3 service's URL where it is not Amazon's; http:// is accepted here only.";
+        "s3_public_endpoint" Some("s3-public-endpoint"), Accepts::PublicUrl, "", "The S3 service's URL for those who follow a link to an export's file, where it is not the one that the server itself uses.";
         "s3_region" Some("s3-region"), Accepts::Text, "us-east-1", "The bucket's region.";
         "s3_path_style" Some("s3-path-style"), Accepts::Word(&["auto", "yes", "no"]), "auto", "Whether the bucket stands in the URL's path instead of its host name; auto: yes where s3_endpoint is set.";
     }

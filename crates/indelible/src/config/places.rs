@@ -23,6 +23,8 @@ pub(crate) fn is_public(url: &str) -> bool {
 pub(crate) struct S3Access {
     /// The service's URL; Amazon's if it is `None`.
     pub(crate) endpoint: Option<String>,
+    /// The service's URL for others, if it is another one.
+    pub(crate) public_endpoint: Option<String>,
     /// The region.
     pub(crate) region: String,
     /// Whether the bucket stands in the path; by default, if there is an endpoint.
@@ -65,7 +67,14 @@ impl S3Access {
         }
         let (bucket, prefix) = bucket_and_prefix(url.strip_prefix("s3://")?)?;
         let path_style = self.path_style.unwrap_or(self.endpoint.is_some());
-        Some(Place::S3(S3Place { bucket: bucket.to_owned(), prefix: prefix.to_owned(), endpoint: self.endpoint.clone(), region: self.region.clone(), path_style }))
+        Some(Place::S3(S3Place {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            public_endpoint: self.public_endpoint.clone(),
+            path_style,
+        }))
     }
 }
 
@@ -84,7 +93,7 @@ mod tests {
 
     #[test]
     fn urls_are_places() {
-        let access = S3Access { endpoint: Some("http://127.0.0.1:1".into()), region: "r".into(), path_style: None };
+        let access = S3Access { endpoint: Some("http://127.0.0.1:1".into()), public_endpoint: None, region: "r".into(), path_style: None };
         let Some(Place::S3(s3)) = access.place("s3://logs/a/b/") else { panic!() };
         assert_eq!((s3.bucket.as_str(), s3.prefix.as_str(), s3.path_style), ("logs", "a/b", true));
         assert!(access.place("").is_none() && database("", 1).is_none());
@@ -99,7 +108,7 @@ mod tests {
 
     #[test]
     fn addresses_lead_to_objects() {
-        let access = S3Access { endpoint: None, region: "r".into(), path_style: None };
+        let access = S3Access { endpoint: None, public_endpoint: None, region: "r".into(), path_style: None };
         assert_eq!(address(&access.place("s3://logs/a").unwrap(), "k/x"), "s3://logs/a/k/x");
         assert_eq!(address(&access.place("s3://logs").unwrap(), "k/x"), "s3://logs/k/x");
         assert_eq!(address(&access.place("file:///d").unwrap(), "k/x"), "/d/k/x");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indelible_http::{ApiLogConfig, Bodies, HttpConfig, Network};
 use indelible_model::Limits;
-use indelible_service::{Config, Database, LoginLimits, OidcProvider, Place, Plans, SealConfig};
+use indelible_service::{Config, Database, LoginLimits, OidcProvider, Place, Plans, SealConfig, TaskConfig};
 
 use super::flags::AllFlags;
 use super::list::{Accepts, SETTINGS, Setting};
@@ -126,9 +126,19 @@ impl Settings {
             lease_secs: get.number("task_lease")?,
             hot_bytes: get.number("hot_bytes")?,
         };
+        let tasks = TaskConfig {
+            per_node: get.size("tasks_per_node")?,
+            per_project: u32::try_from(get.number("tasks_per_project")?).unwrap_or(u32::MAX),
+            link_secs: get.number("link_lifetime")?,
+            export_days: get.number("export_retention_days")?,
+            import_bytes: get.number("import_bytes")?,
+            import_project_bytes: get.number("import_project_bytes")?,
+            export_endpoints: origins(&get.text("export_endpoints")?).unwrap_or_default(),
+        };
         let data_dir = PathBuf::from(get.text("data_dir")?);
         let s3 = S3Access {
             endpoint: Some(get.text("s3_endpoint")?).filter(|e| !e.is_empty()),
+            public_endpoint: Some(get.text("s3_public_endpoint")?.trim_end_matches('/').to_owned()).filter(|e| !e.is_empty()),
             region: get.text("s3_region")?,
             path_style: match get.text("s3_path_style")?.as_str() {
                 "yes" => Some(true),
@@ -147,6 +157,7 @@ impl Settings {
             objects: s3.place(&get.text("objects_url")?).unwrap_or_else(|| Place::Directory(data_dir.join("objects"))),
             limits,
             seal,
+            tasks,
             plans: Plans::default(),
             logins: LoginLimits { per_minute: get.number("login_per_minute")?, failures: get.number("login_failures")? },
             ingest_budget_bytes: get.size("ingest_budget")?,

@@ -36,7 +36,7 @@ pub enum Exported {
     /// Events.
     Events {
         /// Which. [`Query::skip`] does not apply.
-        query: Query,
+        query: Box<Query>,
         /// As what.
         format: Format,
         /// How. The digest is always made.
@@ -286,7 +286,7 @@ impl Service {
                 grant.may_read(query.log)?;
                 let head = self.inner.reader.head(grant.project, query.log).await?;
                 let before = query.before.map_or(head + 1, |b| b.min(head + 1));
-                let query = Query { filter: grant.narrow(query.filter), before: Some(before), ..query };
+                let query = Box::new(Query { filter: grant.narrow(query.filter), before: Some(before), ..*query });
                 Exported::Events { query, format, options: ExportOptions { digest: false, ..options } }
             }
             header => header,
@@ -317,8 +317,9 @@ impl Service {
         if row.body_digest != key.body_digest {
             return Err(Error::new(Kind::KeyReused, "This Idempotency-Key was used with another body."));
         }
-        let id = <[u8; 16]>::try_from(&row.outcome[..]).map_err(|_| Error::corrupt("the outcome of an Idempotency-Key"))?;
-        Ok(Before::Same(ExportId(id)))
+        let id = ExportId(<[u8; 16]>::try_from(&row.outcome[..]).map_err(|_| Error::corrupt("the outcome of an Idempotency-Key"))?);
+        // One that was deleted since is asked for anew.
+        Ok(if tx.export_find(grant.project, id).await?.is_some() { Before::Same(id) } else { Before::None })
     }
     /// Stores an export whose query is narrowed and bounded already, in the transaction of what causes it.
     pub(crate) async fn export_ask(&self, tx: &mut WriteTx, grant: &Grant, spec: &ExportSpec, run: Option<&Run>) -> Result<ExportId> {
@@ -406,7 +407,13 @@ impl Service {
         let info = self.export_info(caller, id).await?;
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write().await?;
-        tx.asked_cancel(info.project, info.task, now).await?;
+        let status = tx.asked_cancel(info.project, info.task, now).await?;
+        if let (Some(TaskStatus::Failed), Some(schedule)) = (status, info.schedule)
+            && tx.schedule_find(info.project, schedule).await?.is_some_and(|s| s.last_export == Some(id))
+        {
+            // What it says of the range that failed is what the next run begins with.
+            return Err(Error::new(Kind::Conflict, "Its schedule makes this export again. Delete it afterwards, or delete the schedule."));
+        }
         if !tx.export_delete(info.project, id).await? {
             return Err(missing());
         }
@@ -424,6 +431,11 @@ impl Service {
     }
     /// Deletes objects whose rows are gone, so that no link to one lives on. What fails is collected by the next sweep.
     async fn delete_now(&self, objects: Vec<String>) {
+        // Nothing is due while a copy of the store holds deletions off.
+        let due = async { self.inner.store.glance().await?.object_any_due(self.inner.clock.now()).await };
+        if !due.await.unwrap_or(false) {
+            return;
+        }
         let store = self.inner.objects.clone();
         let deleted = tokio::task::spawn_blocking(move || objects.iter().try_for_each(|object| store.delete(object, None))).await;
         if let Err(error) = deleted.map_err(Error::internal).and_then(|r| r) {

@@ -4,13 +4,14 @@
 //! Never: reads the log.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering as Memory};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indelible_model::search::Needle;
-use indelible_model::{Error, ExportId, Kind, Result};
+use indelible_model::{Error, ExportId, Kind, ProjectId, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{DAY_MICROS, ExportInfo, ExportState, FILE};
 use crate::Service;
@@ -29,9 +30,10 @@ const DAYS: i64 = 90;
 pub const DEEPEST: u64 = 10_000;
 /// Rows of a page at most.
 pub const MOST: u64 = 100;
-/// Bytes of cells of a page, and of all rows that must be kept to sort.
-const PAGE_BYTES: usize = 8 << 20;
-const SORT_BYTES: usize = 16 << 20;
+/// Bytes that a page takes: its rows and their JSON, or, while it is searched for, all rows that must be kept to sort.
+const BYTES: usize = 16 << 20;
+/// How long somebody waits for their turn.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which rows of a file, and in which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +59,34 @@ pub struct RowsPage {
     pub rows: Vec<Vec<Option<String>>>,
     /// Rows of the whole file that match.
     pub total: u64,
-    /// The room that the page takes, until it was sent.
+    /// How long the rows are as JSON objects, at most.
+    pub json_bytes: usize,
+    /// The room that the page takes, its JSON included, until it was sent.
     pub held: Reservation,
+}
+
+/// Whose turn it is to look through a whole file: so many at a time, and of one project one, so that none keeps the others out.
+pub(crate) struct Browsing {
+    threads: Arc<Semaphore>,
+    /// Only projects with somebody who looks or waits.
+    projects: Mutex<HashMap<ProjectId, Arc<Semaphore>>>,
+}
+
+impl Browsing {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { threads: Arc::new(Semaphore::new(threads.max(1))), projects: Mutex::default() }
+    }
+    /// A turn, until it is dropped; [`Kind::Unavailable`] if it does not come.
+    async fn turn(&self, project: ProjectId) -> Result<[OwnedSemaphorePermit; 2]> {
+        let own = {
+            let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+            projects.retain(|_, own| Arc::strong_count(own) > 1);
+            Arc::clone(projects.entry(project).or_insert_with(|| Arc::new(Semaphore::new(1))))
+        };
+        let both = async { Ok([own.acquire_owned().await.map_err(Error::internal)?, Arc::clone(&self.threads).acquire_owned().await.map_err(Error::internal)?]) };
+        let busy = |_| Error::new(Kind::Unavailable(5), "Other files are being looked through. Try again shortly, or download the file.");
+        tokio::time::timeout(PATIENCE, both).await.map_err(busy)?
+    }
 }
 
 impl Service {
@@ -72,17 +100,16 @@ impl Service {
         }
         let file = self.export_files(&info).await?.into_iter().find(|f| f.part == FILE).ok_or_else(|| Error::new(Kind::Conflict, "The file of this export is gone."))?;
         let shape = Shape::of(&file.name).ok_or_else(|| Error::new(Kind::Conflict, "Rows of Parquet files are not shown; download the file."))?;
-        let bytes = if query.sort.is_some() { SORT_BYTES } else { PAGE_BYTES };
         // Scans of whole files must leave threads to everybody else.
-        let turn = Arc::clone(&self.inner.browsing).acquire_owned().await.map_err(Error::internal)?;
-        let mut held = self.inner.reader.budget().reserve(bytes).await?;
+        let turn = self.inner.browsing.turn(info.project).await?;
+        let mut held = self.inner.reader.budget().reserve(BYTES).await?;
         let stop = Stop(Arc::default());
         let (stopped, objects) = (Arc::clone(&stop.0), self.inner.objects.clone());
         let deadline = Instant::now() + Duration::from_secs(self.inner.config.max_read_secs);
         let scanned = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let object = objects.get(&file.object, Some(file.bytes))?;
-            let mut scan = Scan::new(&query, bytes);
+            let mut scan = Scan::new(&query);
             let table = shape.read(object, |table, row| {
                 if stopped.load(Memory::Relaxed) {
                     return Err(Error::internal("nobody waits for these rows any more"));
@@ -98,8 +125,8 @@ impl Service {
             Err(e) if e.kind() == Kind::Gone => return Err(Error::new(Kind::Conflict, "The file of this export is gone.")),
             found => found?,
         };
-        held.shrink(found.bytes);
-        Ok((info, RowsPage { columns: found.columns, rows: found.rows, total: found.total, held }))
+        held.shrink(found.bytes + found.json_bytes);
+        Ok((info, RowsPage { columns: found.columns, rows: found.rows, total: found.total, json_bytes: found.json_bytes, held }))
     }
     fn check_shown(&self, info: &ExportInfo) -> Result<()> {
         let refuse = |why: &str| Err(Error::new(Kind::Conflict, why));
@@ -150,6 +177,13 @@ impl Key {
             },
         }
     }
+    /// Bytes that it takes beside itself.
+    fn size(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Number(_, text) | Self::Text(text) => text.len(),
+        }
+    }
     fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Nothing, Self::Nothing) => Ordering::Equal,
@@ -170,6 +204,13 @@ struct Kept {
     number: u64,
     row: Row,
     descending: bool,
+}
+
+impl Kept {
+    /// Bytes that it takes.
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.key.size() + size(&self.row)
+    }
 }
 
 impl Ord for Kept {
@@ -199,12 +240,33 @@ fn size(row: &Row) -> usize {
     row.iter().map(|cell| cell.as_ref().map_or(0, String::len) + size_of::<Option<String>>()).sum()
 }
 
+/// How long a text is as JSON.
+fn escaped(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
+        ..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(of).sum::<usize>() + 2
+}
+
+/// How long a row is at most as an object, with all columns and what separates them, and the comma behind it.
+fn json_size(names: usize, columns: usize, row: &Row) -> usize {
+    names + 2 * columns + 4 * columns.saturating_sub(row.len()) + row.iter().map(|cell| cell.as_deref().map_or(4, escaped)).sum::<usize>() + 3
+}
+
+fn too_large() -> Error {
+    Error::new(Kind::TooLarge, "The rows are too large to be shown like this; ask for fewer or earlier ones, or download the file.")
+}
+
 /// What came of a scan.
+#[derive(Debug)]
 struct Found {
     columns: Vec<String>,
     rows: Vec<Row>,
     total: u64,
     bytes: usize,
+    json_bytes: usize,
 }
 
 /// A scan of a whole file.
@@ -217,11 +279,10 @@ struct Scan {
     total: u64,
     kept: BinaryHeap<Kept>,
     bytes: usize,
-    most: usize,
 }
 
 impl Scan {
-    fn new(query: &RowsQuery, most: usize) -> Self {
+    fn new(query: &RowsQuery) -> Self {
         Self {
             needle: query.search.as_deref().map(Needle::new),
             sort: query.sort.clone(),
@@ -231,7 +292,6 @@ impl Scan {
             total: 0,
             kept: BinaryHeap::new(),
             bytes: 0,
-            most,
         }
     }
     /// Looks at the next row.
@@ -252,15 +312,12 @@ impl Scan {
             return Ok(());
         }
         if full && let Some(gone) = self.kept.pop() {
-            self.bytes -= size(&gone.row);
+            self.bytes -= gone.size();
         }
-        let row: Row = row.iter().map(|cell| cell.map(str::to_owned)).collect();
-        self.bytes += size(&row);
-        self.kept.push(Kept { row, ..kept });
-        if self.bytes > self.most {
-            return Err(Error::new(Kind::TooLarge, "The rows are too large to be shown like this; ask for fewer or earlier ones, or download the file."));
-        }
-        Ok(())
+        let kept = Kept { row: row.iter().map(|cell| cell.map(str::to_owned)).collect(), ..kept };
+        self.bytes += kept.size();
+        self.kept.push(kept);
+        if self.bytes > BYTES { Err(too_large()) } else { Ok(()) }
     }
     fn finish(self, table: Table) -> Result<Found> {
         if let Some(column) = self.sort.as_ref().filter(|name| table.column(name).is_none() && !table.columns.is_empty()) {
@@ -268,7 +325,13 @@ impl Scan {
         }
         let passed = if self.sort.is_some() { usize::try_from(self.skip).unwrap_or(usize::MAX) } else { 0 };
         let rows: Vec<Row> = self.kept.into_sorted_vec().into_iter().skip(passed).map(|kept| kept.row).collect();
-        Ok(Found { bytes: rows.iter().map(size).sum(), columns: table.columns, rows, total: self.total })
+        let names = table.columns.iter().map(|name| escaped(name)).sum::<usize>();
+        let json_bytes = rows.iter().map(|row| json_size(names, table.columns.len(), row)).sum::<usize>();
+        let bytes = names + rows.iter().map(size).sum::<usize>();
+        if bytes + json_bytes > BYTES {
+            return Err(too_large());
+        }
+        Ok(Found { columns: table.columns, rows, total: self.total, bytes, json_bytes })
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{FILE, MANIFEST};
 use crate::caller::{Caller, CanExport};
+use crate::read::Export;
 use crate::schedules::Run;
 use crate::tasks::file::TaskWriter;
 use crate::tasks::work::{Made, Running};
@@ -16,15 +17,20 @@ pub(crate) async fn run(running: &mut Running) -> Result<Made> {
     let stored = read_json(&running.task.asked.spec)?;
     let name = stored.get("name").and_then(Value::as_str).ok_or_else(|| Error::corrupt("an export without a name"))?.to_owned();
     let (project, task) = (running.task.project, running.task.asked.id);
+    let scheduled = Run::read(&stored);
+    if let Some(run) = &scheduled {
+        running.service.clone().prepare_delivery(running, run.schedule, &name).await?;
+    }
     let mut writer = TaskWriter::begin(&running.service, project, task, FILE, &name).await?;
     let (rows, snapshot, range) = match (stored.get("events"), stored.get("header").and_then(Value::as_str)) {
         (Some(events), _) => {
             let (query, format, options) = spec::read(events)?;
             let caller = Caller::<CanExport>::server(project);
             let mut export = running.service.export(&caller, query, format, options).await?.in_background();
-            while let Some(chunk) = export.next().await {
-                writer.write(chunk?).await?;
-                running.keep(export.progress()).await?;
+            while let Some(chunk) = next(running, &mut writer, &mut export).await? {
+                let progress = export.progress();
+                running.during(progress, writer.write(chunk)).await??;
+                running.keep(progress).await?;
                 writer.keep().await?;
             }
             let done = export.finished().ok_or_else(|| Error::internal("the export ended without its counts"))?;
@@ -36,7 +42,7 @@ pub(crate) async fn run(running: &mut Running) -> Result<Made> {
         }
         (None, None) => return Err(Error::corrupt("an export of nothing")),
     };
-    let file = writer.finish().await?;
+    let file = running.during(99, writer.finish()).await??;
     let mut result = Map::new();
     let mut put = |name: &str, value: Value| result.insert(name.to_owned(), value);
     put("name", file.name.as_str().into());
@@ -51,11 +57,26 @@ pub(crate) async fn run(running: &mut Running) -> Result<Made> {
     let manifest = manifest(&stored, &result, running.service.inner.clock.now())?;
     let mut writer = TaskWriter::begin(&running.service, project, task, MANIFEST, &format!("{name}.manifest.json")).await?;
     writer.write(manifest.into()).await?;
-    let files = vec![file, writer.finish().await?];
-    if let Some(run) = Run::read(&stored) {
+    let files = vec![file, running.during(99, writer.finish()).await??];
+    if let Some(run) = &scheduled {
         running.service.clone().deliver(running, run.schedule, &files).await?;
     }
     Ok(Made { result: Value::Object(result), files })
+}
+
+/// The next bytes, with signs of life of the task and its file meanwhile: where few rows match, they are long in coming.
+async fn next(running: &mut Running, writer: &mut TaskWriter, export: &mut Export) -> Result<Option<Bytes>> {
+    let (meter, pause) = (export.meter(), running.service.beat());
+    let next = export.next();
+    tokio::pin!(next);
+    loop {
+        tokio::select! {
+            chunk = &mut next => return chunk.transpose(),
+            () = tokio::time::sleep(pause) => {}
+        }
+        running.keep(meter.progress()).await?;
+        writer.keep().await?;
+    }
 }
 
 /// What is said of a file beside it.

@@ -35,8 +35,8 @@ const KEY_CHARS: usize = 80;
 /// Bytes of a mapping that is sent along.
 const MAPPING_BYTES: usize = 32 << 10;
 /// Files that one node receives at a time, and those of one project. Each takes up to three parts of an upload to S3.
-const RECEIVED: usize = 8;
-const RECEIVED_OF_PROJECT: usize = 4;
+const RECEIVED: usize = 16;
+const RECEIVED_OF_PROJECT: usize = 2;
 
 /// How the records of a file become events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,19 +199,37 @@ impl ImportUpload {
     pub fn rename(&mut self, name: &str) {
         self.name = clean(name);
     }
-    /// Makes the file durable and stores the task. A repeat with the same key gives the first one's import, and true; [`Kind::KeyReused`] if it had another file.
+    /// Makes the file durable and stores the task. A repeat with the same key gives the first one's import, and true; [`Kind::KeyReused`] if it had another file,
+    /// [`Kind::TooLarge`] if the project's files would be more than it may have. Of what is not published nothing is left.
     pub async fn finish(self, spec: ImportSpec) -> Result<(ImportInfo, bool)> {
         if self.bytes == 0 {
             return Err(Error::invalid_member("file", "is empty."));
         }
-        let file = self.writer.finish().await?;
-        let (service, grant) = (self.service, self.caller.grant());
-        let key = spec.idempotency_key.clone().map(|key| Idempotency { route: ROUTE, key, body_digest: digest(&file, &self.name, &spec.mapping) }.of(grant));
-        let now = service.inner.clock.now();
-        let mut tx = service.inner.store.write().await?;
+        let Self { service, caller, writer, task, name, .. } = self;
+        let file = writer.finish().await?;
+        let made = service.import_publish(caller.grant(), task, &name, &file, &spec).await;
+        if !matches!(made, Ok((_, false))) {
+            // It is collected in any case, only later. One that is published after all is not staged any more, and stays.
+            let _later = service.collect_at_once(file.object).await;
+        }
+        made
+    }
+}
+
+impl Service {
+    async fn collect_at_once(&self, object: String) -> Result<()> {
+        let mut tx = self.inner.store.write().await?;
+        tx.object_extend(&[object], self.inner.clock.now()).await?;
+        tx.commit().await
+    }
+    /// Stores the task of a file that is durable; true for a repeat of an earlier request.
+    async fn import_publish(&self, grant: &Grant, task: TaskId, name: &str, file: &TaskFile, spec: &ImportSpec) -> Result<(ImportInfo, bool)> {
+        let key = spec.idempotency_key.clone().map(|key| Idempotency { route: ROUTE, key, body_digest: digest(file, name, &spec.mapping) }.of(grant));
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.store.write().await?;
+        // Two requests at once wait for each other here.
+        tx.project_lock(grant.project).await?;
         if let Some(key) = &key {
-            // Two requests at once wait for each other here.
-            tx.project_lock(grant.project).await?;
             let since = Timestamp::clamped(now.micros() - IDEMPOTENCY_MICROS);
             if let Some(row) = tx.idempotency_find(grant.project, ROUTE, &key.key, since).await? {
                 if row.body_digest != key.body_digest {
@@ -219,10 +237,11 @@ impl ImportUpload {
                 }
                 drop(tx);
                 let id = <[u8; 9]>::try_from(&row.outcome[..]).map_err(|_| Error::corrupt("the outcome of an Idempotency-Key"))?;
-                return Ok((service.import(grant, TaskId(id)).await?, true));
+                return Ok((self.import(grant, TaskId(id)).await?, true));
             }
         }
-        let told = json!({ "name": self.name, "bytes": file.bytes, "sha256": hex(&file.sha256) });
+        self.import_kept(tx.task_file_bytes(grant.project, ORIGINAL).await?, file.bytes)?;
+        let told = json!({ "name": name, "bytes": file.bytes, "sha256": hex(&file.sha256) });
         let mut stored = Map::new();
         stored.insert("file".to_owned(), told.clone());
         stored.insert("mapping".to_owned(), spec.mapping.name().into());
@@ -230,21 +249,21 @@ impl ImportUpload {
             stored.insert("mapping_text".to_owned(), text.as_str().into());
         }
         let asking = Asking { kind: AskedKind::Import, log: LogKind::Events, spec: stored, request_id: &spec.request_id, channel: &spec.channel };
-        service.task_ask_as(&mut tx, grant, self.task, asking).await?;
-        if !tx.task_file_add(grant.project, self.task, &file).await? {
+        self.task_ask_as(&mut tx, grant, task, asking).await?;
+        if !tx.task_file_add(grant.project, task, file).await? {
             return Err(Error::internal("an import's file was collected before it was published"));
         }
         let mut metadata = Map::new();
         metadata.insert("file".to_owned(), told);
         metadata.insert("mapping".to_owned(), spec.mapping.name().into());
-        let fact = Fact { action: "import.created", target: Some(("import", self.task.to_string(), None)), metadata, ..Fact::default() };
-        service.audit(&mut tx, grant.project, &grant.who, &fact).await?;
+        let fact = Fact { action: "import.created", target: Some(("import", task.to_string(), None)), metadata, ..Fact::default() };
+        self.audit(&mut tx, grant.project, &grant.who, &fact).await?;
         if let Some(key) = &key {
-            let row = IdempotencyRow { body_digest: key.body_digest, outcome: self.task.0.to_vec() };
+            let row = IdempotencyRow { body_digest: key.body_digest, outcome: task.0.to_vec() };
             tx.idempotency_insert(grant.project, ROUTE, &key.key, &row, now).await?;
         }
         tx.commit().await?;
-        Ok((service.import(grant, self.task).await?, false))
+        Ok((self.import(grant, task).await?, false))
     }
 }
 
@@ -289,10 +308,18 @@ impl ImportInfo {
         let report = task.result.as_ref().and_then(|r| r.get("report")).and_then(Value::as_bool).unwrap_or_default();
         Ok(Self { task, file, mapping: text(&spec, "mapping")?, report })
     }
-    /// True unless it is known that none of its events is one of the log `activity`.
-    fn may_hold_activity(&self) -> bool {
-        let positions = self.task.result.as_ref().and_then(|r| r.get("positions"));
-        self.task.status != TaskStatus::Done || positions.is_none_or(|p| p.get(LogKind::Activity.name()).is_some())
+    /// Whether the caller may read what the file holds. Only of a file of which every record became an event is it known what is in it.
+    fn may_read(&self, grant: &Grant) -> Result<()> {
+        grant.permit::<CanRead>()?;
+        let told = |name: &str| self.task.result.as_ref().and_then(|r| r.get(name));
+        let whole = self.task.status == TaskStatus::Done && told("failed_count").and_then(Value::as_u64) == Some(0);
+        if !whole && grant.organizations.is_some() {
+            let what = "Records that became no events may be those of other organizations: this credential may read files of which every record became an event.";
+            return Err(Error::new(Kind::Forbidden, what));
+        }
+        let activity = LogKind::Activity;
+        let logs = told("logs").and_then(Value::as_array);
+        if whole && logs.is_some_and(|logs| !logs.iter().any(|log| log == activity.name())) { Ok(()) } else { grant.may_read(activity) }
     }
 }
 
@@ -314,9 +341,18 @@ impl Service {
         let most = self.inner.config.tasks.import_bytes;
         if bytes <= most { Ok(()) } else { Err(Error::new(Kind::TooLarge, format!("The file has more than {most} bytes (import_bytes)."))) }
     }
-    /// Begins to receive a file to import; [`Kind::Unavailable`] if too many are being received.
+    /// [`Kind::TooLarge`] for a project that has files of `held` bytes and must not have `more`.
+    fn import_kept(&self, held: u64, more: u64) -> Result<()> {
+        let most = self.inner.config.tasks.import_project_bytes;
+        if held.saturating_add(more) <= most {
+            return Ok(());
+        }
+        Err(Error::new(Kind::TooLarge, format!("The project's imported files have {held} bytes, and may have {most} with this one (import_project_bytes).")))
+    }
+    /// Begins to receive a file to import; [`Kind::Unavailable`] if too many are being received, [`Kind::TooLarge`] if the project may have no more.
     pub async fn import_begin(&self, caller: &Caller<CanWrite>, name: &str) -> Result<ImportUpload> {
         let _seat = self.inner.uploads.seat(caller.project())?;
+        self.import_kept(self.inner.store.glance().await?.task_file_bytes(caller.project(), ORIGINAL).await?, 1)?;
         let task = TaskId::new(self.inner.clock.now(), &self.inner.ids)?;
         let name = clean(name);
         let writer = TaskWriter::begin(self, caller.project(), task, ORIGINAL, &key_name(&name)).await?;
@@ -340,19 +376,17 @@ impl Service {
     }
     /// One of an import's files, with the name that it is to have.
     ///
-    /// The file that was sent is for those who may read what it became: [`Kind::Forbidden`] for others.
+    /// The file that was sent is for those who may read what it holds, and the report, which may quote it, for them and for those who may send files:
+    /// [`Kind::Forbidden`] for others.
     pub async fn import_file(&self, grant: &Grant, id: TaskId, part: ImportPart) -> Result<Download> {
         let info = self.import(grant, id).await?;
         let stored = match part {
             ImportPart::Report => REPORT,
-            ImportPart::Original => {
-                grant.permit::<CanRead>()?;
-                if info.may_hold_activity() {
-                    grant.may_read(LogKind::Activity)?;
-                }
-                ORIGINAL
-            }
+            ImportPart::Original => ORIGINAL,
         };
+        if part == ImportPart::Original || !grant.scopes.has(Scope::EventsWrite) {
+            info.may_read(grant)?;
+        }
         let files = self.inner.store.glance().await?.task_files(grant.project, id).await?;
         let file = files.into_iter().find(|f| f.part == stored).ok_or_else(|| Error::not_found(if part == ImportPart::Report { "Report" } else { "File" }))?;
         let mut download = self.task_file_download(grant.project, id, file).await?;

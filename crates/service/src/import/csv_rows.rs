@@ -10,6 +10,9 @@ use indelible_model::json;
 
 /// Columns of a file.
 const COLUMNS: usize = 4096;
+/// Bytes of a column's name, and of the header, as JSON. Each row, however short, becomes an object with all the names: this bounds what a byte of a file can become.
+const NAME_BYTES: usize = 1024;
+const HEADER_BYTES: usize = 128 << 10;
 
 /// Why a CSV file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +88,20 @@ impl<R: BufRead> CsvRows<R> {
             None => return bad("is missing".to_owned()),
         }
         let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut bytes = 0;
         for (i, name) in rows.cells().enumerate() {
             let Ok(name) = std::str::from_utf8(name) else { return bad(format!("has a column that is not UTF-8: the {}. one", i + 1)) };
             let mut quoted = Vec::new();
             json::write_string(name, &mut quoted);
             if name.is_empty() {
                 return bad(format!("has a column without a name: the {}. one", i + 1));
+            }
+            if quoted.len() > NAME_BYTES {
+                return bad(format!("has a column whose name is longer than {NAME_BYTES} bytes: the {}. one", i + 1));
+            }
+            bytes += quoted.len();
+            if bytes > HEADER_BYTES {
+                return bad(format!("is longer than {HEADER_BYTES} bytes"));
             }
             if names.contains(&quoted) {
                 return bad(format!("names the column `{name}` twice"));

@@ -239,7 +239,7 @@ fn read_file(path: &Path, mapping: &Mapping, count: &Arc<AtomicU64>, out: &mut B
     let mut file = File::open(path).map_err(failed)?;
     let digest = file_digest(&mut file).map_err(failed)?;
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let reading = Reading { name: out.file, most: out.limits.event_bytes.saturating_mul(RECORD_FACTOR), window: None };
+    let reading = Reading { name: out.file, most: out.limits.event_bytes.saturating_mul(RECORD_FACTOR), bounds: None };
     let lines = read(Counted { source: file, count: Arc::clone(count) }, reading, &digest, mapping, out)?;
     out.flush()?;
     Ok(lines)

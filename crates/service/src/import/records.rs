@@ -4,11 +4,13 @@
 //! Never: knows what a record means.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use indelible_model::{Error, Kind, Result};
 
 use super::csv_rows::{CsvError, CsvRows};
+use super::stopped;
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 2 << 20;
@@ -20,8 +22,42 @@ pub(super) struct Reading<'a> {
     pub(super) name: &'a str,
     /// Bytes of a record.
     pub(super) most: usize,
-    /// The largest window of zstd, as a power of two; `None` leaves it to the library.
-    pub(super) window: Option<u32>,
+    /// What a file from outside may cost; none for one that whoever runs the command chose.
+    pub(super) bounds: Option<Bounds<'a>>,
+}
+
+/// What a file from outside may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds<'a> {
+    /// The largest window of zstd, as a power of two.
+    pub(super) window: u32,
+    /// Bytes that it may unpack to.
+    pub(super) plain: u64,
+    /// Set when nobody wants the records any more.
+    pub(super) over: &'a AtomicBool,
+}
+
+/// Unpacks within bounds.
+struct Bounded<'a, R> {
+    plain: R,
+    reading: Reading<'a>,
+    read: u64,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(bounds) = self.reading.bounds else { return self.plain.read(buf) };
+        if bounds.over.load(Ordering::Relaxed) {
+            return Err(io::Error::other(stopped()));
+        }
+        let n = self.plain.read(buf)?;
+        self.read += n as u64;
+        if self.read <= bounds.plain {
+            return Ok(n);
+        }
+        let what = format!("{} unpacks to more than {} bytes, too many for its size (inflation_ratio).", self.reading.name, bounds.plain);
+        Err(io::Error::other(Error::new(Kind::TooLarge, what)))
+    }
 }
 
 impl Reading<'_> {
@@ -33,17 +69,19 @@ impl Reading<'_> {
             [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(packed)),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(failed(1))?;
-                if let Some(window) = self.window {
-                    decoder.window_log_max(window).map_err(failed(1))?;
+                if let Some(bounds) = self.bounds {
+                    decoder.window_log_max(bounds.window).map_err(failed(1))?;
                 }
                 Box::new(decoder)
             }
             _ => Box::new(packed),
         };
-        let mut plain = BufReader::with_capacity(256 << 10, plain);
-        match plain.fill_buf().map_err(failed(1))?.iter().find(|b| !b.is_ascii_whitespace()) {
-            None => Ok(()),
-            Some(b'{') => self.lines(plain, take),
+        let mut plain = BufReader::with_capacity(256 << 10, Bounded { plain, reading: *self, read: 0 });
+        let begins = plain.fill_buf().map_err(failed(1))?;
+        match begins.iter().find(|b| !b.is_ascii_whitespace()) {
+            None if begins.is_empty() => Ok(()),
+            // Only in NDJSON do blank lines mean nothing, however many there are.
+            None | Some(b'{') => self.lines(plain, take),
             Some(_) => {
                 let mut rows = CsvRows::new(plain, self.most).map_err(|e| match e {
                     CsvError::Io(e) => self.failed(1, e),

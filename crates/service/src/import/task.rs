@@ -5,10 +5,10 @@
 //! Memory is bounded whatever the file holds.
 //! Never: loops where a plan's events are used up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use indelible_archive::objects::Object;
@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use super::asked::{ImportMapping, ORIGINAL};
 use super::mapping::Mapping;
 use super::mark::mark;
-use super::records::Reading;
+use super::records::{Bounds, Reading};
 use super::report::{LISTED, Report};
 use super::{AHEAD, Counted, RECORD_FACTOR, Refusal, Take, push, read, stopped};
 use crate::caller::{Caller, CanWrite, Face, Grant, Scope, Scopes, Who};
@@ -41,6 +41,8 @@ const BATCH_BYTES: usize = 2 << 20;
 const REFUSALS: usize = 500;
 /// The largest window of zstd: 8 MiB.
 const WINDOW_LOG: u32 = 23;
+/// What a file may always unpack to, whatever its size.
+const PLAIN_FREE: u64 = 64 << 20;
 /// How often a sign of life is given while nothing comes.
 const PULSE: Duration = Duration::from_millis(500);
 /// How long a batch is tried again before the whole task is.
@@ -65,6 +67,18 @@ struct Tally {
     duplicates: u64,
     batches: u64,
     positions: BTreeMap<LogKind, (u64, u64)>,
+    /// The logs of its events, also of those that were there before.
+    logs: BTreeSet<LogKind>,
+}
+
+/// Ends the reader when it is dropped, whatever the reason.
+#[derive(Default)]
+struct Ending(Arc<AtomicBool>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Reads the file.
@@ -80,18 +94,21 @@ pub(crate) async fn run(running: &mut Running) -> Result<Made> {
     let count = Arc::<AtomicU64>::default();
     let (counted, limits, grant) = (Arc::clone(&count), inner.config.limits.clone(), caller.grant().clone());
     let bytes = file.bytes;
+    let ending = Ending::default();
+    let over = Arc::clone(&ending.0);
     let reading = tokio::task::spawn_blocking(move || {
         let object = inner.objects.get(&file.object, Some(file.bytes))?;
-        let source = Counted { source: Reader { object, at: 0 }, count: counted };
+        let source = Counted { source: Reader { object, at: 0, over: Arc::clone(&over) }, count: counted };
         let mut out = Gather { step: Step::default(), listed: 0, marked: Vec::new(), limits: &limits, grant: &grant, task, sender: &sender };
-        out.read(source, &hex(&file.sha256[..16]), &mapping)
+        let plain = bytes.saturating_mul(limits.inflation_ratio as u64).max(PLAIN_FREE);
+        out.read(source, &hex(&file.sha256[..16]), &mapping, Bounds { window: WINDOW_LOG, plain, over: &over })
     });
     let mut report = Report::new(&running.service, project, task);
     let mut tally = Tally::default();
     let progress = || count.load(Ordering::Relaxed).saturating_mul(100) / bytes.max(1);
     let stored = store(running, &caller, &mut receiver, &mut report, &mut tally, &progress).await;
-    // A reader that waits for room ends with this.
-    drop(receiver);
+    // A reader that waits for room, or finds nothing to hand on, ends with this.
+    drop((receiver, ending));
     let read = match stored {
         Ok(()) => reading.await.map_err(Error::internal)?,
         Err(error) => Err(error),
@@ -99,12 +116,13 @@ pub(crate) async fn run(running: &mut Running) -> Result<Made> {
     let refused = report.refused;
     let files: Vec<_> = report.finish().await?.into_iter().collect();
     let made = Made { result: tally.result(refused, !files.is_empty(), read.as_ref().ok().copied()), files };
-    read.map(|_| ()).map_err(|error| {
-        let error = tally.tell(error);
-        running.so_far = Some(made.clone());
-        error
-    })?;
-    Ok(made)
+    match read {
+        Ok(_) => Ok(made),
+        Err(error) => {
+            running.so_far = Some(made);
+            Err(tally.tell(&error))
+        }
+    }
 }
 
 /// Stores what is read, as long as there is something.
@@ -123,6 +141,7 @@ async fn store(
         let Some(step) = next else { return Ok(()) };
         report.add(&step.refused, step.unnamed).await?;
         let Some(lines) = step.lines else { continue };
+        tally.logs.extend(step.batch.events().iter().map(|e| e.log));
         let key = batch_key(running.task.asked.id, tally.batches, &step.batch, lines);
         tally.add(&append(running, caller, step.batch, key, progress).await?);
     }
@@ -142,7 +161,11 @@ async fn append(running: &mut Running, caller: &Caller<CanWrite>, batch: EventBa
     let service = running.service.clone();
     let (mut key, mut waited) = (Some(key), Duration::ZERO);
     loop {
-        let error = match service.append(caller, batch.clone(), key.clone()).await {
+        let stored = async {
+            let _room = service.reserve(batch.bytes()).await?;
+            service.append(caller, batch.clone(), key.clone()).await
+        };
+        let error = match Box::pin(stored).await {
             Ok(appended) => return Ok(appended),
             Err(error) => error,
         };
@@ -203,11 +226,12 @@ impl Tally {
             result.insert("records".to_owned(), records.into());
         }
         result.insert("positions".to_owned(), Value::Object(positions.collect()));
+        result.insert("logs".to_owned(), self.logs.iter().map(|log| log.name()).collect());
         result.insert("report".to_owned(), report.into());
         Value::Object(result)
     }
     /// An error that ends the import, with what was stored before.
-    fn tell(&self, error: Error) -> Error {
+    fn tell(&self, error: &Error) -> Error {
         let before = format!("{} events were stored before; they stay, and are not stored twice if the file is imported again.", self.stored);
         let told = match error.kind() {
             Kind::QuotaExceeded(_) => "The plan's events for this month (UTC) are used up.",
@@ -233,8 +257,8 @@ struct Gather<'a> {
 }
 
 impl Gather<'_> {
-    fn read(&mut self, source: impl Read, digest: &str, mapping: &Mapping) -> Result<u64> {
-        let reading = Reading { name: "The file", most: self.limits.event_bytes.saturating_mul(RECORD_FACTOR), window: Some(WINDOW_LOG) };
+    fn read(&mut self, source: impl Read, digest: &str, mapping: &Mapping, bounds: Bounds<'_>) -> Result<u64> {
+        let reading = Reading { name: "The file", most: self.limits.event_bytes.saturating_mul(RECORD_FACTOR), bounds: Some(bounds) };
         let read = read(source, reading, digest, mapping, self);
         // What was read before a file breaks off counts.
         self.flush()?;
@@ -281,10 +305,15 @@ impl Take for Gather<'_> {
 struct Reader {
     object: Object,
     at: u64,
+    /// Set when nobody wants more of it.
+    over: Arc<AtomicBool>,
 }
 
 impl Read for Reader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.over.load(Ordering::Relaxed) {
+            return Err(io::Error::other(stopped()));
+        }
         let len = usize::try_from(self.object.len() - self.at).unwrap_or(usize::MAX).min(buf.len());
         if len > 0 {
             buf[..len].copy_from_slice(&self.object.read(self.at, len).map_err(io::Error::other)?);

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -151,6 +152,20 @@ struct Piece {
     _room: Option<Reservation>,
 }
 
+/// How much of the log an export has read.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    walked: Arc<AtomicU64>,
+    to_walk: u64,
+}
+
+impl Meter {
+    /// Of a hundred.
+    pub(crate) fn progress(&self) -> u64 {
+        self.walked.load(Ordering::Relaxed).saturating_mul(100).checked_div(self.to_walk).unwrap_or(100).min(100)
+    }
+}
+
 /// A running export. Dropping it stops all its work.
 pub struct Export {
     reader: Reader,
@@ -169,9 +184,8 @@ pub struct Export {
     /// How often what was read may yet be superseded meanwhile.
     retries: usize,
     scanned: usize,
-    /// Positions that are done with, and how many there were at the beginning.
-    walked: u64,
-    to_walk: u64,
+    /// How much of the log was read.
+    meter: Meter,
     /// Leaves half of the machine to those who wait for an answer.
     background: bool,
     rows: u64,
@@ -230,8 +244,7 @@ impl Service {
             first: None,
             retries: RETRIES,
             scanned: 0,
-            walked: 0,
-            to_walk: snapshot.saturating_sub(query.after),
+            meter: Meter { walked: Arc::default(), to_walk: snapshot.saturating_sub(query.after) },
             background: false,
             rows: 0,
             range: None,
@@ -270,7 +283,11 @@ impl Export {
     }
     /// How much of the log was read, of a hundred.
     pub(crate) fn progress(&self) -> u64 {
-        (self.walked.saturating_mul(100)).checked_div(self.to_walk).unwrap_or(100).min(100)
+        self.meter.progress()
+    }
+    /// What tells the progress while somebody waits for the next chunk.
+    pub(crate) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
     /// Rows handed out so far.
     pub fn rows(&self) -> u64 {
@@ -426,7 +443,7 @@ impl Export {
                 Err(e) => return Err(not_gone(e)),
                 Ok(piece) => {
                     self.retries = RETRIES;
-                    self.walked += positions.end - positions.start;
+                    self.meter.walked.fetch_add(positions.end - positions.start, Ordering::Relaxed);
                     return Ok(Some(piece));
                 }
             }

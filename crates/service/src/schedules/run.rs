@@ -1,7 +1,7 @@
 //! The runs of schedules: what each exports, and who begins it.
 
 use indelible_model::{ExportId, KeyId, LogKind, MemberId, Order, Query, Result, ScheduleId, Timestamp};
-use indelible_store::{ExportRow, ScheduleRow, TaskStatus};
+use indelible_store::{AskedFilter, ExportFilter, ExportOrder, ExportRow, ScheduleRow, TaskStatus};
 use serde_json::{Map, Value, json};
 
 use super::Scheduled;
@@ -10,13 +10,15 @@ use crate::caller::{CanExport, Grant, Who};
 use crate::credentials::{is_within, read_organizations};
 use crate::exports::{ExportSpec, Exported};
 use crate::read::ExportOptions;
-use crate::tasks::read_json;
+use crate::tasks::{AskedKind, read_json};
 use crate::{Service, die_on_failed_sync};
 
 /// How long after its time a run begins, so that what was received before that time is committed.
 const SETTLE_MICROS: i64 = 5_000_000;
 /// How long after a failed run it is begun again.
 const REPEAT_MICROS: i64 = 3_600_000_000;
+/// Failed runs in a row, since the schedule was last changed, after which it stops.
+const FAILURES: u32 = 3;
 /// Runs begun in one sweep.
 const RUNS: u32 = 100;
 
@@ -85,7 +87,7 @@ impl Service {
     }
     async fn run_schedule(&self, row: ScheduleRow) -> Result<()> {
         let what = Scheduled::read(&row.spec)?;
-        let Some(grant) = self.asker_now(&row, what.log).await? else { return self.stop_schedule(&row).await };
+        let Some(grant) = self.asker_now(&row, what.log).await? else { return self.stop_schedule(&row, "Whoever asked for it may not export this any more.").await };
         let last = match row.last_export {
             Some(id) => self.inner.store.glance().await?.export_find(row.project, id).await?,
             None => None,
@@ -94,6 +96,11 @@ impl Service {
             Some(last) if last.task.status == TaskStatus::Failed => Run::read(&read_json(&last.task.asked.spec)?),
             _ => None,
         };
+        if failed.is_some()
+            && let Some(error) = self.failing(&row).await?
+        {
+            return self.stop_schedule(&row, &format!("{FAILURES} runs failed, one after the other. The last one: {error}")).await;
+        }
         let (run, next_at, runs) = match failed {
             // What could not be made is made again as it was, before anything later.
             Some(run) => (run, row.next_at, row.runs),
@@ -108,7 +115,7 @@ impl Service {
         let query = Query { filter: grant.narrow(what.filter()), order: Order::Ascending, after: run.after, before: Some(run.to + 1), ..Query::all(what.log) };
         let spec = ExportSpec {
             object: if what.log == LogKind::Events { "event" } else { "api_log" }.to_owned(),
-            what: Exported::Events { query, format: what.format, options: ExportOptions { coding: what.coding, ..ExportOptions::default() } },
+            what: Exported::Events { query: Box::new(query), format: what.format, options: ExportOptions { coding: what.coding, ..ExportOptions::default() } },
             parameters: Value::Object(parameters),
             stem: run.stem(what.log),
             request_id: row.id.to_string(),
@@ -143,13 +150,20 @@ impl Service {
         let may = |grant: &Grant| grant.permit::<CanExport>().is_ok() && grant.may_read(log).is_ok() && is_within(&organizations, &grant.organizations);
         Ok(grant.filter(may).map(|grant| Grant { organizations: organizations.clone(), ..grant }))
     }
-    async fn stop_schedule(&self, row: &ScheduleRow) -> Result<()> {
+    /// Why the last run failed, if too many did.
+    async fn failing(&self, row: &ScheduleRow) -> Result<Option<String>> {
+        let tasks = AskedFilter { kinds: vec![AskedKind::Export.name().to_owned()], from: Some(Scheduled::changed(&row.spec)?), ..AskedFilter::default() };
+        let filter = ExportFilter { tasks, schedule: Some(row.id), ..ExportFilter::default() };
+        let made = self.inner.store.glance().await?.export_list(row.project, &filter, ExportOrder::CreatedBack, 0, FAILURES).await?;
+        let all = made.len() == FAILURES as usize && made.iter().all(|e| e.task.status == TaskStatus::Failed);
+        Ok(made.into_iter().next().filter(|_| all).map(|last| last.task.error.unwrap_or_default()))
+    }
+    async fn stop_schedule(&self, row: &ScheduleRow, why: &str) -> Result<()> {
         let mut tx = self.inner.store.write().await?;
         if tx.schedule_lock(row.project, row.id).await?.as_ref() != Some(row) {
             return Ok(());
         }
         tx.schedule_update(&ScheduleRow { active: false, ..row.clone() }).await?;
-        let why = "Whoever asked for it may not export this any more.";
         let metadata = Map::from_iter([("reason".to_owned(), why.into()), ("asked_by".to_owned(), read_json(&row.asked_by)?)]);
         let fact = Fact { action: "schedule.stopped", target: Some(("schedule", row.id.to_string(), Some(&row.name))), metadata, ..Fact::default() };
         self.audit(&mut tx, row.project, &Who::Server, &fact).await?;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use indelible_model::line::Line;
 use indelible_model::{Clock, EventBatch, Ids, Limits, Query};
+use indelible_store::AskedTask;
 use serde_json::json;
 
 use super::*;
@@ -330,6 +331,81 @@ async fn a_destination_is_checked_and_its_secret_never_told() {
     assert_eq!(told.iter().map(|e| e["action"].as_str().unwrap()).collect::<Vec<_>>(), ["schedule.created", "schedule.updated", "schedule.deleted"]);
     let all = format!("{told:?} {kept:?}");
     assert!(all.contains("audit-1") && !all.contains("hidden"));
+}
+
+/// A server that refuses everything. Its address.
+fn refusing() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 8192]);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_refuses_fails_the_run_at_once_and_stops_the_schedule() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::fixed(Timestamp::parse(START).unwrap());
+    let endpoint = refusing();
+    let tasks = TaskConfig { export_endpoints: vec![endpoint.clone()], ..TaskConfig::default() };
+    let service = node(&Config { tasks, ..config(dir.path()) }, &clock, 1).await;
+    let grant = grant(&service).await;
+    let schedule = make(&service, &grant, ScheduleSpec { destination: Some(bucket(Some(&endpoint))), ..daily("02:30") }).await;
+    append(&service, &grant, 5).await;
+    clock.advance(3 * HOUR);
+    for failures in 1..=5 {
+        round(&service).await;
+        let made = exports(&service, &grant, schedule.id).await;
+        assert_eq!(made.len(), failures.min(3));
+        assert!(made.iter().all(|e| e.state == ExportState::Failed && e.error.as_deref().unwrap().contains("refuses the file")), "{made:?}");
+        assert_eq!(shown(&service, &grant, schedule.id).await.active, failures < 4);
+        clock.advance(HOUR);
+    }
+    let any = service.inner.store.glance().await.unwrap().object_any_due(Timestamp::clamped(clock.now().micros() + 1000 * DAY)).await.unwrap();
+    assert!(!any, "nothing was made for it");
+    let told = facts(&service, &grant).await;
+    assert_eq!(told[1]["action"], "schedule.stopped");
+    assert!(told[1]["metadata"]["reason"].as_str().unwrap().contains("refuses the file"), "{told:?}");
+    // Mended and let run again, it makes what is missing.
+    let mended = ScheduleChange { active: Some(true), destination: Some(None), ..ScheduleChange::default() };
+    service.schedule_change(&grant.permit().unwrap(), schedule.id, mended).await.unwrap();
+    round(&service).await;
+    let last = exports(&service, &grant, schedule.id).await.pop().unwrap();
+    assert_eq!((last.state, last.file.unwrap().name.as_str()), (ExportState::Finished, "events-2026-02-10T02-30-1-5.ndjson"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_in_a_bucket_that_is_left_is_not_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::fixed(Timestamp::parse(START).unwrap());
+    let service = node(&config(dir.path()), &clock, 1).await;
+    let grant = grant(&service).await;
+    let schedule = make(&service, &grant, daily("02:30")).await;
+    clock.advance(DAY);
+    service.sweep_schedules(clock.now()).await.unwrap();
+    let task = service.next_task().await.unwrap().unwrap();
+    let mut tx = service.inner.store.write().await.unwrap();
+    let note = json!({ "bucket": "was", "endpoint": "http://127.0.0.1:9", "prefix": "p", "key": "k", "upload": "u" }).to_string();
+    assert!(tx.asked_note(&task, Some(&note)).await.unwrap());
+    tx.commit().await.unwrap();
+    service.run_asked(AskedTask { note: Some(note), ..task }).await;
+    assert_eq!(exports(&service, &grant, schedule.id).await[0].state, ExportState::Finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_store_has_the_schedules() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clock = Clock::fixed(Timestamp::parse(START).unwrap());
+    let source = node(&config(here.path()), &clock, 1).await;
+    let grant = grant(&source).await;
+    let schedule = make(&source, &grant, ScheduleSpec { destination: Some(bucket(None)), ..daily("02:30") }).await;
+    let copy = Service::open_unfinished(Config::embedded(there.path()), clock.clone(), Ids::seeded(2)).await.unwrap();
+    crate::transfer::copy(&source, &copy, false, &mut |_| {}).await.unwrap();
+    assert_eq!(shown(&copy, &grant, schedule.id).await.destination, schedule.destination);
 }
 
 #[tokio::test(flavor = "multi_thread")]

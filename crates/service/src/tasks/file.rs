@@ -21,6 +21,9 @@ use crate::{Inner, Service};
 /// Chunks that wait for the writing thread.
 const AHEAD: usize = 2;
 
+/// Bytes that are hashed and then written: while they are near the processor.
+const SLICE: usize = 256 << 10;
+
 enum Step {
     Bytes(Bytes),
     Finish,
@@ -111,8 +114,10 @@ fn write(mut writer: indelible_archive::objects::ObjectWriter, mut steps: mpsc::
     while let Some(step) = steps.blocking_recv() {
         match step {
             Step::Bytes(bytes) => {
-                digest.update(&bytes);
-                writer.write_all(&bytes).map_err(write_failed)?;
+                for slice in bytes.chunks(SLICE) {
+                    digest.update(slice);
+                    writer.write_all(slice).map_err(write_failed)?;
+                }
             }
             Step::Finish => {
                 let bytes = writer.written();

@@ -101,6 +101,11 @@ pub struct TaskFilter {
     pub after: Option<TaskId>,
 }
 
+/// Tasks of a project that may wait: each look for the next one counts them.
+const WAITING: u64 = 1000;
+/// After how many seconds it may be asked again.
+const WAITING_SECONDS: u32 = 30;
+
 /// The version of what is stored of a task.
 pub(crate) const VERSION: u64 = 1;
 
@@ -187,6 +192,9 @@ impl Service {
             channel: asking.channel.to_owned(),
             created_at: now,
         };
+        if tx.asked_queued(grant.project).await? >= WAITING {
+            return Err(Error::new(Kind::RateLimited(WAITING_SECONDS), format!("{WAITING} tasks of this project wait already; ask again when some are over.")));
+        }
         tx.asked_insert(grant.project, &new).await?;
         Ok(new)
     }

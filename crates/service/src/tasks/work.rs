@@ -19,11 +19,12 @@ const RETRY_MICROS: i64 = 2_000_000;
 const RETRY_MOST_MICROS: i64 = 60_000_000;
 /// Attempts after which a task fails for good: with the pauses, more than an hour and a half.
 const ATTEMPTS: u64 = 100;
+/// Attempts of which nobody lived to tell, after which a task is not tried again.
+const DEATHS: u64 = 10;
 /// How often progress is written, and a wish to stop is seen.
-const PROGRESS_MICROS: u64 = 1_000_000;
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// What came of a task: published together.
-#[derive(Clone)]
 pub(crate) struct Made {
     pub(crate) result: Value,
     pub(crate) files: Vec<TaskFile>,
@@ -42,19 +43,46 @@ pub(crate) struct Running {
 impl Running {
     /// A sign of life and how far the work is, of a hundred, if the last one is some time ago. Fails if the task was taken away, or shall stop.
     pub(crate) async fn keep(&mut self, progress: u64) -> Result<()> {
-        let inner = &self.service.inner;
-        let now = inner.clock.now();
-        if now.micros().abs_diff(self.alive.micros()) < PROGRESS_MICROS.min(inner.lease_micros().unsigned_abs() / 4) {
+        let now = self.service.inner.clock.now();
+        if now.micros().abs_diff(self.alive.micros()) < self.service.beat().as_micros() as u64 {
             return Ok(());
         }
+        match self.beat(progress, now).await {
+            // While the lease lives, a database that is away takes nothing from us.
+            Err(e) if matches!(e.kind(), Kind::Unavailable(_)) && now.micros().saturating_sub(self.alive.micros()) < self.service.inner.lease_micros() => Ok(()),
+            beaten => beaten,
+        }
+    }
+    async fn beat(&mut self, progress: u64, now: Timestamp) -> Result<()> {
+        let inner = &self.service.inner;
         let until = Timestamp::clamped(now.micros() + inner.lease_micros());
         let mut tx = inner.store.write().await?;
         let cancel = tx.asked_heartbeat(&self.task, progress.min(99), now, until).await?.ok_or_else(lost)?;
         tx.commit().await?;
         self.alive = now;
         self.task.cancel = cancel;
-        if cancel { Err(Error::new(Kind::Conflict, "The task was cancelled.")) } else { Ok(()) }
+        if cancel { Err(cancelled()) } else { Ok(()) }
     }
+    /// Fails unless the task is still ours: before what another's work must not be mixed with.
+    pub(crate) async fn confirm(&mut self) -> Result<()> {
+        let now = self.service.inner.clock.now();
+        self.beat(0, now).await
+    }
+    /// Does `work`, with signs of life meanwhile.
+    pub(crate) async fn during<T>(&mut self, progress: u64, work: impl Future<Output = T>) -> Result<T> {
+        let pause = self.service.beat();
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(pause) => self.keep(progress).await?,
+            }
+        }
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(Kind::Conflict, "The task was cancelled.")
 }
 
 fn lost() -> Error {
@@ -97,6 +125,10 @@ pub(crate) fn start(service: &Arc<Inner>) {
 }
 
 impl Service {
+    /// The pause between two signs of life.
+    pub(crate) fn beat(&self) -> Duration {
+        PROGRESS.min(Duration::from_micros(self.inner.lease_micros().unsigned_abs() / 4))
+    }
     /// A process that has the database for itself finds what it left when it died.
     async fn release_own(&self) {
         if self.inner.store.writers() > 1 {
@@ -114,12 +146,13 @@ impl Service {
     }
     pub(crate) async fn next_task(&self) -> Result<Option<AskedTask>> {
         let now = self.inner.clock.now();
-        if !self.inner.store.glance().await?.asked_waiting(now).await? {
+        let per_project = self.inner.config.tasks.per_project.max(1);
+        if !self.inner.store.glance().await?.asked_waiting(now, per_project).await? {
             return Ok(None);
         }
         let mut tx = self.inner.store.write().await?;
         let until = Timestamp::clamped(now.micros() + self.inner.lease_micros());
-        let task = tx.asked_lease(now, until, self.inner.config.tasks.per_project.max(1)).await?;
+        let task = tx.asked_lease(now, until, per_project).await?;
         if task.is_some() {
             tx.commit().await?;
         }
@@ -128,10 +161,23 @@ impl Service {
     /// Works on a task and says in the database what came of it.
     pub(crate) async fn run_asked(&self, task: AskedTask) {
         let mut running = Running { service: self.clone(), task, so_far: None, alive: self.inner.clock.now() };
-        let done = if running.task.cancel { Err(Error::new(Kind::Conflict, "The task was cancelled.")) } else { Box::pin(work(&mut running)).await };
+        let done = if running.task.cancel {
+            Err(cancelled())
+        } else if running.task.error.is_none() && running.task.attempts > DEATHS {
+            Err(Error::new(Kind::Corrupt, format!("The server ended {DEATHS} times while it worked on this task.")))
+        } else {
+            work(&mut running).await
+        };
         let task = &running.task;
         let ended = match done {
-            Ok(made) => self.publish(task, made).await,
+            Ok(made) => {
+                let published = self.publish(task, &made).await;
+                if task.asked.kind == AskedKind::Import.name() {
+                    // What an import stored stays, also if somebody stopped it at its last moment.
+                    running.so_far = Some(made);
+                }
+                published
+            }
             Err(error) => Err(error),
         };
         let Err(error) = ended else { return };
@@ -146,24 +192,36 @@ impl Service {
             tracing::warn!(error = %e, task = %task.asked.id, "the end of a task could not be noted; it will be run again when its lease ends");
         }
     }
-    async fn publish(&self, task: &AskedTask, made: Made) -> Result<()> {
+    async fn publish(&self, task: &AskedTask, made: &Made) -> Result<()> {
         let mut tx = self.inner.store.write().await?;
-        finish(&mut tx, task, TaskStatus::Done, Some(&made), None, self.inner.clock.now()).await?;
+        finish(&mut tx, task, TaskStatus::Done, Some(made), None, self.inner.clock.now()).await?;
         tx.commit().await
     }
     async fn end_badly(&self, task: &AskedTask, so_far: Option<&Made>, error: &Error) -> Result<()> {
         let now = self.inner.clock.now();
-        if task.cancel {
+        // It may have been stopped after the last sign of life.
+        let row = self.inner.store.glance().await?.asked_find(task.project, task.asked.id).await?;
+        let cancelled = task.cancel || row.is_some_and(|row| row.cancel && row.lease == task.lease);
+        if cancelled {
             self.abandon_delivery(task).await.unwrap_or_else(|error| tracing::warn!(%error, task = %task.asked.id, "an upload of a cancelled task could not be given up"));
         }
         let mut tx = self.inner.store.write().await?;
-        if task.cancel {
+        if cancelled {
             finish(&mut tx, task, TaskStatus::Cancelled, so_far, None, now).await?;
             return tx.commit().await;
         }
         let hopeless = matches!(
             error.kind(),
-            Kind::Invalid | Kind::Malformed | Kind::Forbidden | Kind::NotFound | Kind::TooLarge | Kind::Unsupported | Kind::PlanFeature | Kind::PlanLimit | Kind::QuotaExceeded(_) | Kind::Corrupt
+            Kind::Invalid
+                | Kind::Malformed
+                | Kind::Forbidden
+                | Kind::NotFound
+                | Kind::TooLarge
+                | Kind::Unsupported
+                | Kind::PlanFeature
+                | Kind::PlanLimit
+                | Kind::QuotaExceeded(_)
+                | Kind::Corrupt
         );
         self.inner.stats.asked_failures.add(1);
         if hopeless || task.attempts >= ATTEMPTS {
@@ -190,8 +248,8 @@ async fn finish(tx: &mut WriteTx, task: &AskedTask, status: TaskStatus, made: Op
 
 async fn work(running: &mut Running) -> Result<Made> {
     match AskedKind::parse(&running.task.asked.kind) {
-        Some(AskedKind::Export) => crate::exports::write::run(running).await,
-        Some(AskedKind::Import) => crate::import::task::run(running).await,
+        Some(AskedKind::Export) => Box::pin(crate::exports::write::run(running)).await,
+        Some(AskedKind::Import) => Box::pin(crate::import::task::run(running)).await,
         None => Err(Error::corrupt("unknown kind of task")),
     }
 }

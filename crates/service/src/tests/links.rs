@@ -20,7 +20,8 @@ async fn service(dir: &tempfile::TempDir) -> (Service, Grant) {
 }
 
 async fn export(service: &Service, grant: &Grant, run: bool) -> ExportInfo {
-    let what = Exported::Events { query: Query::all(LogKind::Events), format: Format::Ndjson, options: ExportOptions { coding: Coding::Gzip, ..ExportOptions::default() } };
+    let what =
+        Exported::Events { query: Box::new(Query::all(LogKind::Events)), format: Format::Ndjson, options: ExportOptions { coding: Coding::Gzip, ..ExportOptions::default() } };
     let spec = ExportSpec { object: "event".into(), what, parameters: json!({}), stem: "events".into(), request_id: "r".into(), channel: "API".into(), idempotency: None };
     let caller = grant.permit::<CanExport>().unwrap();
     let asked = service.export_start(&caller, spec).await.unwrap();

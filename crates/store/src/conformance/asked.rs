@@ -26,15 +26,7 @@ pub(super) fn asked(n: u8) -> NewAsked {
 }
 
 pub(super) fn export(n: u8) -> NewExport {
-    NewExport {
-        id: ExportId([n; 16]),
-        object: "event".into(),
-        parameters: "{}".into(),
-        link_key: [n; 32],
-        user_id: None,
-        schedule: None,
-        expires_at: Some(at(100 + i64::from(n))),
-    }
+    NewExport { id: ExportId([n; 16]), object: "event".into(), parameters: "{}".into(), link_key: [n; 32], user_id: None, schedule: None, expires_at: Some(at(100 + i64::from(n))) }
 }
 
 fn file(n: u8, part: &str) -> TaskFile {
@@ -73,7 +65,7 @@ pub(super) async fn an_asked_task_is_kept_for_ever(bench: &Bench) {
     assert_eq!((&new.asked, new.project, new.status, new.progress, new.attempts), (&asked(1), P, TaskStatus::Queued, 0, 0));
     assert_eq!((new.result, new.error, new.note, new.cancel, new.started_at, new.finished_at), (None, None, None, false, None, None));
     assert_eq!(store.glance().await.unwrap().asked_find(Q, id(1)).await.unwrap(), None);
-    assert!(store.glance().await.unwrap().asked_waiting(at(10)).await.unwrap());
+    assert!(store.glance().await.unwrap().asked_waiting(at(10), 1).await.unwrap());
     let task = lease(store, 10, 20, 1).await.unwrap();
     assert_eq!((task.status, task.lease, task.attempts, task.started_at), (TaskStatus::Running, 1, 1, Some(at(10))));
     assert_eq!(store.glance().await.unwrap().asked_live().await.unwrap(), (0, 1));
@@ -90,7 +82,7 @@ pub(super) async fn an_asked_task_is_kept_for_ever(bench: &Bench) {
     tx.commit().await.unwrap();
     let over = find(store, P, 1).await;
     assert_eq!((over.status, over.progress, over.result.as_deref(), over.error, over.note, over.finished_at), (TaskStatus::Done, 100, Some("{}"), None, None, Some(at(15))));
-    assert!(!store.glance().await.unwrap().asked_waiting(at(99)).await.unwrap());
+    assert!(!store.glance().await.unwrap().asked_waiting(at(99), 9).await.unwrap());
     assert_eq!(lease(store, 99, 199, 9).await, None);
     let mut tx = store.write().await.unwrap();
     assert_eq!(tx.asked_insert(NOBODY, &asked(2)).await.unwrap_err().kind(), Kind::NotFound);
@@ -118,7 +110,8 @@ pub(super) async fn who_lost_a_task_changes_nothing(bench: &Bench) {
     assert_eq!(tx.asked_release_all(at(51)).await.unwrap(), 1);
     assert_eq!(tx.asked_release_all(at(51)).await.unwrap(), 0);
     tx.commit().await.unwrap();
-    assert_eq!(lease(store, 52, 62, 1).await.unwrap().lease, 5, "the one before lost its lease");
+    assert_eq!(lease(store, 52, 62, 1).await, None, "what was begun three times waits a while");
+    assert_eq!(lease(store, 6_000_051, 6_000_062, 1).await.unwrap().lease, 5, "the one before lost its lease");
 }
 
 pub(super) async fn asked_tasks_are_fair(bench: &Bench) {
@@ -132,6 +125,8 @@ pub(super) async fn asked_tasks_are_fair(bench: &Bench) {
     for now in 10..15 {
         order.push(lease(store, now, 100, 2).await.map(|t| t.asked.id));
     }
+    assert!(!store.glance().await.unwrap().asked_waiting(at(15), 2).await.unwrap() && store.glance().await.unwrap().asked_waiting(at(15), 3).await.unwrap());
+    assert_eq!((store.glance().await.unwrap().asked_queued(P).await.unwrap(), store.glance().await.unwrap().asked_queued(Q).await.unwrap()), (4, 0));
     assert_eq!(order, [Some(id(1)), Some(id(7)), Some(id(2)), Some(id(8)), None], "two of a project at most, in turns");
     // Turns go by when a project had its last one, not by age.
     let mut tx = store.write().await.unwrap();
@@ -155,6 +150,7 @@ pub(super) async fn an_asked_task_can_be_cancelled(bench: &Bench) {
     assert_eq!(tx.asked_cancel(P, id(1), at(11)).await.unwrap(), Some(TaskStatus::Running));
     assert_eq!(tx.asked_cancel(P, id(2), at(11)).await.unwrap(), Some(TaskStatus::Cancelled));
     assert_eq!(tx.asked_heartbeat(&running, 5, at(12), at(30)).await.unwrap(), Some(true));
+    assert!(!tx.asked_finish(&running, TaskStatus::Done, Some("{}"), None, at(13)).await.unwrap(), "what was stopped is not done");
     assert!(tx.asked_finish(&running, TaskStatus::Cancelled, None, None, at(13)).await.unwrap());
     assert_eq!(tx.asked_cancel(P, id(1), at(14)).await.unwrap(), Some(TaskStatus::Cancelled));
     tx.commit().await.unwrap();
@@ -196,6 +192,9 @@ pub(super) async fn files_of_tasks_are_published_once(bench: &Bench) {
     let mut tx = store.write().await.unwrap();
     assert_eq!(tx.task_files(P, id(1)).await.unwrap(), [one.clone(), two.clone()]);
     assert_eq!(tx.task_files(Q, id(1)).await.unwrap(), []);
+    for (project, part, bytes) in [(P, "file", 12), (P, "other", 0), (Q, "file", 0)] {
+        assert_eq!(tx.task_file_bytes(project, part).await.unwrap(), bytes);
+    }
     assert_eq!(tx.task_file_list(P, &one.object, 9).await.unwrap(), [(id(1), two.clone())]);
     assert!(tx.object_known("t/1", &one.object).await.unwrap());
     assert!(!tx.object_any_due(at(99)).await.unwrap());
@@ -221,7 +220,12 @@ pub(super) async fn exports_are_listed_and_expire(bench: &Bench) {
     let mut tx = store.write().await.unwrap();
     for n in 1..=4 {
         let project = if n == 4 { Q } else { P };
-        let more = NewExport { user_id: (n == 3).then(|| "mem_1".into()), schedule: (n == 3).then_some(ScheduleId([7; 16])), object: if n == 2 { "api_log".into() } else { "event".into() }, ..export(n) };
+        let more = NewExport {
+            user_id: (n == 3).then(|| "mem_1".into()),
+            schedule: (n == 3).then_some(ScheduleId([7; 16])),
+            object: if n == 2 { "api_log".into() } else { "event".into() },
+            ..export(n)
+        };
         tx.asked_insert(project, &asked(n)).await.unwrap();
         tx.export_insert(project, id(n), &more, at(n.into())).await.unwrap();
     }
@@ -248,7 +252,10 @@ pub(super) async fn exports_are_listed_and_expire(bench: &Bench) {
         assert_eq!(tx.export_list(P, &filter, ExportOrder::Created, 0, 9).await.unwrap().len() as u64, want, "{filter:?}");
     }
     let found = tx.export_find(P, ExportId([3; 16])).await.unwrap().unwrap();
-    assert_eq!((found.export.schedule, found.export.user_id.as_deref(), found.export.expires_at, found.expired, found.task.project), (Some(ScheduleId([7; 16])), Some("mem_1"), Some(at(103)), false, P));
+    assert_eq!(
+        (found.export.schedule, found.export.user_id.as_deref(), found.export.expires_at, found.expired, found.task.project),
+        (Some(ScheduleId([7; 16])), Some("mem_1"), Some(at(103)), false, P)
+    );
     assert_eq!(tx.export_find(Q, ExportId([3; 16])).await.unwrap(), None);
     assert_eq!(tx.export_linked(ExportId([3; 16])).await.unwrap(), Some(found.clone()));
     assert_eq!(tx.export_of_task(P, id(3)).await.unwrap(), Some(found));

@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
 
@@ -60,6 +60,35 @@ fn credentials_are_what_was_given_and_are_not_shown() {
     let note: UploadNote = Arc::new(|_, _| Ok(()));
     let mut writer = bucket.write("x", &note).unwrap();
     writer.write_all(b"x").unwrap();
-    assert_eq!(writer.finish().unwrap_err().kind(), Kind::Internal, "our own credentials, which are right, are not used");
+    assert_eq!(writer.finish().unwrap_err().kind(), Kind::Forbidden, "our own credentials, which are right, are not used");
+    assert_eq!(bucket.rehearse("x", &note).unwrap_err().kind(), Kind::Forbidden);
     assert!(!format!("{bucket:?}").contains("not the secret"));
+}
+
+/// A server that answers every request in one way. Its address.
+fn answers(answer: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn no_redirect_is_followed() {
+    let upload = "<InitiateMultipartUploadResult><UploadId>7</UploadId></InitiateMultipartUploadResult>";
+    let there = answers(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{upload}", upload.len()));
+    let here = answers(format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {there}/x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+    let note: UploadNote = Arc::new(|_, _| Ok(()));
+    let open = |endpoint: String| {
+        let place = S3Place { bucket: "b-1".into(), prefix: String::new(), endpoint: Some(endpoint), region: "r".into(), public_endpoint: None, path_style: true };
+        let _inside = runtime().enter();
+        Bucket::open(&place, &S3Credentials { access_key_id: "a".into(), secret_access_key: "s".into() }).unwrap()
+    };
+    open(there).rehearse("k", &note).unwrap();
+    assert_eq!(open(here).rehearse("k", &note).unwrap_err().kind(), Kind::Forbidden);
 }

@@ -38,6 +38,13 @@ fn json_loses_what_is_secret() {
         (r#"{"note":"lp\u005fsk_0123456789abcdef"}"#, r#"{"note":"***"}"#),
         (r#"["Bearer eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln"]"#, r#"["Bearer ***"]"#),
         (r#"{"lp_sk_0123456789abcdef":1}"#, r#"{"***":1}"#),
+        // Links to files, as answers show them.
+        (
+            r#"{"url":"https://a/files/exp_1/a.csv?X-Amz-Date=20260210T143215Z&X-Amz-Expires=9&X-Amz-Signature=0ab1"}"#,
+            r#"{"url":"https://a/files/exp_1/a.csv?X-Amz-Date=20260210T143215Z&X-Amz-Expires=9&X-Amz-Signature=***"}"#,
+        ),
+        (r#"{"url":"https://s3/x?X-Amz-Credential=AK%2Fx&a=1&X-Amz-Signature=0ab1&b=2"}"#, r#"{"url":"https://s3/x?X-Amz-Credential=***&a=1&X-Amz-Signature=***&b=2"}"#),
+        (r#"{"result":{"url":"https://a/v1/exports/exp_1?token=AAbb-_"}}"#, r#"{"result":{"url":"https://a/v1/exports/exp_1?token=***"}}"#),
         (r#"{"payload":"{\"user\":{\"password\":\"hunter2\"}}"}"#, r#"{"payload":"{\"user\":{\"password\":\"***\"}}"}"#),
         (r#"{"url":"https://h/x?token=abc&a=1"}"#, r#"{"url":"https://h/x?token=***&a=1"}"#),
         (r#"{"log":"password=\"hunter2 and more\" ok"}"#, r#"{"log":"password=\"***\" ok"}"#),

@@ -79,7 +79,7 @@ fn filter(params: &mut Params<'_>, organization: &str, grant: &Grant) -> Filter 
         filter.test(Field::Action, action(wanted));
     }
     if let Some(term) = params.search("search_term") {
-        filter.terms.push(Term { any_of: SEARCHED.to_vec(), test: Test::Contains(Needle::new(&term)) });
+        filter.terms.push(Term { any_of: SEARCHED.to_vec(), test: Test::Contains(Needle::new(&term)), not: false });
     }
     filter
 }
@@ -162,7 +162,7 @@ pub(super) fn changes(body: &[u8], organization: &str, user: Option<&str>, grant
     let mut filter = Filter::default();
     scope(&mut filter, organization, grant);
     if let Some(user) = user {
-        filter.terms.push(Term { any_of: vec![Field::ActorId, Field::TargetId], test: Test::OneOf(vec![user.to_owned()]) });
+        filter.terms.push(Term { any_of: vec![Field::ActorId, Field::TargetId], test: Test::OneOf(vec![user.to_owned()]), not: false });
     }
     let limit = body.whole("take", 1, MAX_LIMIT).unwrap_or(LIMIT);
     let skip = body.whole("skip", 0, u64::MAX).unwrap_or(0);

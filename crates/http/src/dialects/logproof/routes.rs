@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::Response;
 use axum::routing::options;
 use indelible_model::{Error, EventBatch, EventId, Limits, LogKind, Query, Result};
-use indelible_service::{Caller, CanExport, CanRead, CanVerify, CanWrite, Outcome, Reading};
+use indelible_service::{Caller, CanExport, CanRead, CanVerify, CanWrite, Idempotency, Outcome, Reading};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes as route;
 
@@ -16,12 +16,14 @@ use super::cursor::Cursor;
 use super::{translate, widget, wire};
 use crate::app::{App, Shared};
 use crate::auth::Authorized;
+use crate::body::Held;
+use crate::dialects::{self, Came, Dialect, Visiting};
 use crate::failed::Answer;
 use crate::openapi::schemas;
 use crate::query::Params;
 use crate::request_id::RequestId;
 use crate::stream::{self, Head};
-use crate::{answer, body, conneg, disposition, ingest};
+use crate::{answer, api_log, body, conneg, disposition, ingest};
 
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -38,16 +40,54 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 ///
 /// Answers when the event is on disk. Unknown members are refused; inside `context`, `metadata`, `meta` and `diff` everything is allowed.
 /// An `external_id` that was stored before answers with the existing event and `meta.duplicate`; if that cannot be read now (retention took it), `data` holds its `sequence_number` alone.
+///
+/// Voucherify's custom events (`event` and `customer` instead of `action`) are taken here as well, and answered in its words.
 #[utoipa::path(post, path = "/v1/events", tag = "Events", operation_id = "createEvent", security(("key" = ["events:write"])),
     params(schemas::IdempotencyKey),
     request_body(content = schemas::NewEvent),
     responses((status = 201, description = "Stored.", body = schemas::EventAnswer), (status = 200, description = "It was stored before.", body = schemas::EventAnswer)))]
-async fn create(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authorized<CanWrite>, headers: HeaderMap, body: Body) -> Answer {
-    let taken = append(&app, query.as_deref(), who, &headers, body, "POST /v1/events", ingest::single).await?;
+async fn create(
+    State(app): State<Shared>,
+    Extension(request): Extension<RequestId>,
+    RawQuery(query): RawQuery,
+    who: Authorized<CanWrite>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let came = Came::new(who.caller.grant(), api_log::channel(&headers), &request);
+    let mut by = came.by;
+    let answer = create_one(&app, query.as_deref(), who, &headers, body, came, &mut by).await;
+    by.says(answer)
+}
+
+/// What a body of one event holds.
+enum One {
+    Ours(Result<EventBatch>),
+    Visitor(Result<Visiting>),
+}
+
+/// Stores one event; `by` becomes the dialect of its body, as soon as that is known.
+async fn create_one(app: &App, query: Option<&str>, who: Authorized<CanWrite>, headers: &HeaderMap, body: Body, came: Came, by: &mut Dialect) -> Answer {
+    let received = receive(app, query, headers, body, "POST /v1/events").await?;
+    let read = move |text: &[u8], limits: &Limits| match ingest::single(text, limits) {
+        Ok(batch) => One::Ours(Ok(batch)),
+        Err(error) => dialects::visiting(text, &came, limits).map_or(One::Ours(Err(error)), One::Visitor),
+    };
+    let batch = match parsed(app, received.text, read).await? {
+        One::Visitor(visiting) => {
+            *by = Dialect::Voucherify;
+            let Visiting { batch, answer } = visiting?;
+            let appended = ingest::append(&app.service, &who.caller, batch, received.idempotency, received.held).await?;
+            return Ok(mark(appended.replayed, answer::json(StatusCode::OK, answer)));
+        }
+        One::Ours(batch) => batch,
+    };
+    *by = Dialect::LogProof;
+    let taken = store(app, who, batch?, received.idempotency, received.held).await?;
     let duplicate = taken.outcomes.iter().any(|o| o.duplicate);
     let line = taken.lines.first().ok_or_else(|| Error::internal("no outcome for an event"))?;
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(taken.mark(answer::json(status, wire::one(line, duplicate))))
+    Ok(mark(taken.replayed, answer::json(status, wire::one(line, duplicate))))
 }
 
 /// Store up to 100 events
@@ -58,8 +98,10 @@ async fn create(State(app): State<Shared>, RawQuery(query): RawQuery, who: Autho
     request_body(content = schemas::NewEvents),
     responses((status = 201, description = "Stored, in the order given.", body = schemas::EventsAnswer)))]
 async fn create_batch(State(app): State<Shared>, RawQuery(query): RawQuery, who: Authorized<CanWrite>, headers: HeaderMap, body: Body) -> Answer {
-    let taken = append(&app, query.as_deref(), who, &headers, body, "POST /v1/events/batch", wire::batch).await?;
-    Ok(taken.mark(answer::json(StatusCode::CREATED, wire::many(&taken.lines, &taken.outcomes))))
+    let received = receive(&app, query.as_deref(), &headers, body, "POST /v1/events/batch").await?;
+    let batch = parsed(&app, received.text, wire::batch).await??;
+    let taken = store(&app, who, batch, received.idempotency, received.held).await?;
+    Ok(mark(taken.replayed, answer::json(StatusCode::CREATED, wire::many(&taken.lines, &taken.outcomes))))
 }
 
 /// What became of a request's events, with their stored lines.
@@ -69,31 +111,44 @@ struct Taken {
     replayed: bool,
 }
 
-impl Taken {
-    /// Says in the head of an answer that it was given before.
-    fn mark(&self, mut response: Response) -> Response {
-        if self.replayed {
-            response.headers_mut().insert(ingest::REPLAYED, HeaderValue::from_static("true"));
-        }
-        response
+/// Says in the head of an answer that it was given before.
+fn mark(replayed: bool, mut response: Response) -> Response {
+    if replayed {
+        response.headers_mut().insert(ingest::REPLAYED, HeaderValue::from_static("true"));
     }
+    response
 }
 
 /// Bytes of a body that is parsed where it is; a larger one gets a thread that may block.
 const INLINE: usize = 64 << 10;
 
-type Parse = fn(&[u8], &Limits) -> Result<EventBatch>;
+/// A request's body of events.
+struct Received {
+    text: Vec<u8>,
+    idempotency: Option<Idempotency>,
+    held: Held,
+}
 
-async fn append(app: &App, query: Option<&str>, who: Authorized<CanWrite>, headers: &HeaderMap, body: Body, route: &'static str, parse: Parse) -> Result<Taken> {
+async fn receive(app: &App, query: Option<&str>, headers: &HeaderMap, body: Body, route: &'static str) -> Result<Received> {
     let limits = app.service.limits();
     Params::parse(query, &[], limits)?.finish()?;
     ingest::expect_json(headers)?;
     let key = ingest::key(headers)?;
     let received = body::receive(&app.service, headers, body, limits.body_bytes, key.is_some()).await?;
-    let idempotency = ingest::bound(key, route, received.digest);
-    let (text, limits) = (received.text, limits.clone());
-    let batch = if text.len() <= INLINE { parse(&text, &limits)? } else { tokio::task::spawn_blocking(move || parse(&text, &limits)).await.map_err(Error::internal)?? };
-    let appended = ingest::append(&app.service, &who.caller, batch, idempotency, received.held).await?;
+    Ok(Received { idempotency: ingest::bound(key, route, received.digest), text: received.text, held: received.held })
+}
+
+async fn parsed<T: Send + 'static>(app: &App, text: Vec<u8>, parse: impl FnOnce(&[u8], &Limits) -> T + Send + 'static) -> Result<T> {
+    let limits = app.service.limits();
+    if text.len() <= INLINE {
+        return Ok(parse(&text, limits));
+    }
+    let limits = limits.clone();
+    tokio::task::spawn_blocking(move || parse(&text, &limits)).await.map_err(Error::internal)
+}
+
+async fn store(app: &App, who: Authorized<CanWrite>, batch: EventBatch, idempotency: Option<Idempotency>, held: Held) -> Result<Taken> {
+    let appended = ingest::append(&app.service, &who.caller, batch, idempotency, held).await?;
     let (outcomes, replayed) = (appended.outcomes.clone(), appended.replayed);
     let lines = app.service.appended_lines(&who.caller, appended).await;
     Ok(Taken { outcomes, lines, replayed })

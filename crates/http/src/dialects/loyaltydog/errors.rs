@@ -36,8 +36,15 @@ fn told(kind: Kind, note: Note) -> (StatusCode, &'static str) {
 /// The answer to a failed request.
 pub(crate) fn render(failed: &Failed, context: &Context<'_>) -> Response {
     let (status, code) = told(failed.error.kind(), failed.note);
-    let body = if context.loyaltydog_key { of_key(failed, code, context) } else { detail(failed, context.method) };
-    answer::json(status, body.to_string())
+    answer::json(status, body(failed, code, context))
+}
+
+fn body(failed: &Failed, code: &str, context: &Context<'_>) -> String {
+    match &failed.detail {
+        _ if context.loyaltydog_key => of_key(failed, code, context).to_string(),
+        Some(list) => format!("{{\"detail\":{list}}}"),
+        None => detail(failed, context.method).to_string(),
+    }
 }
 
 fn of_key(failed: &Failed, code: &str, context: &Context<'_>) -> Value {
@@ -60,13 +67,12 @@ fn text(failed: &Failed) -> &str {
     }
 }
 
-/// The broken rules as Pydantic lists them: where, what, and which rule.
+/// The broken rules of the domain in the form of Pydantic's: where, what, and which rule.
 fn list(error: &Error, method: &Method) -> Vec<Value> {
     let part = if matches!(*method, Method::GET | Method::HEAD | Method::DELETE) { "query" } else { "body" };
     let one = |member: &str, message: &str| {
         let place: Vec<&str> = std::iter::once(part).chain(member.split('.').filter(|m| !m.is_empty())).collect();
-        let rule = if message == super::REQUIRED { "missing" } else { "value_error" };
-        json!({ "loc": place, "msg": message.trim_end_matches('.'), "type": rule })
+        json!({ "type": "value_error", "loc": place, "msg": message.trim_end_matches('.') })
     };
     error.violations().iter().map(|v| one(&v.member, &v.message)).collect()
 }

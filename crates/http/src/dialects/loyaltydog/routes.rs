@@ -4,17 +4,17 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use indelible_model::{Error, Kind, ProjectId, Result, Violation};
+use indelible_model::{Error, Kind, ProjectId};
 use indelible_service::{CanRead, Grant, Login, Role, Scope, Who};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes as route;
 
-use super::REQUIRED;
+use super::audit;
+use super::validate::{self, Problems};
 use crate::app::Shared;
 use crate::auth::{Authorized, Identified};
-use crate::failed::Answer;
+use crate::failed::{Answer, Failed};
 use crate::form::Form;
 use crate::openapi::schemas;
 use crate::peer::Peer;
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 }
 
 fn documented() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(route!(login, me)).routes(route!(session))
+    OpenApiRouter::new().routes(route!(login, me)).routes(route!(session)).merge(audit::routes())
 }
 
 #[derive(Serialize)]
@@ -72,21 +72,21 @@ fn unnamed(error: Error) -> Error {
 }
 
 /// Address, password, and what may name the project.
-fn credentials(mut form: Form) -> Result<(String, String, Option<String>)> {
-    let mut violations = Vec::new();
-    let mut required = |name: &str| {
+fn credentials(mut form: Form) -> Result<(String, String, Option<String>), Failed> {
+    let mut problems = Problems::default();
+    let mut required = |name: &'static str| {
         let value = form.take(name);
         if value.is_none() {
-            violations.push(Violation::new(name, REQUIRED));
+            problems.missing("body", name);
         }
         value.unwrap_or_default()
     };
     let (email, password) = (required("username"), required("password"));
-    if form.take("grant_type").is_some_and(|g| g != "password") {
-        violations.push(Violation::new("grant_type", "String should match pattern '^password$'"));
+    if let Some(other) = form.take("grant_type").filter(|g| g != "password") {
+        problems.mismatch("body", "grant_type", "^password$", &other);
     }
-    let project = form.take("client_id");
-    if violations.is_empty() { Ok((email, password, project)) } else { Err(Error::invalid(violations)) }
+    problems.finish()?;
+    Ok((email, password, form.take("client_id")))
 }
 
 #[derive(Serialize)]
@@ -149,15 +149,11 @@ async fn session(State(app): State<Shared>, who: Authorized<CanRead>, headers: H
 }
 
 /// Reads `{"merchantId"}`.
-fn merchant(text: &[u8]) -> Result<String> {
-    let body: Value = serde_json::from_slice(text).map_err(|_| Error::invalid_member("", "JSON decode error"))?;
-    match body.get("merchantId") {
-        Some(Value::String(id)) if (1..=MAX_ID).contains(&id.len()) => Ok(id.clone()),
-        Some(Value::String(_)) => Err(Error::invalid_member("merchantId", format!("String should have 1 to {MAX_ID} characters"))),
-        None if body.is_object() => Err(Error::invalid_member("merchantId", REQUIRED)),
-        None => Err(Error::invalid_member("", "Input should be a valid dictionary or object")),
-        Some(_) => Err(Error::invalid_member("merchantId", "Input should be a valid string")),
-    }
+fn merchant(text: &[u8]) -> Result<String, Failed> {
+    let mut body = validate::Body::parse(text, true)?;
+    let merchant = body.required("merchantId", MAX_ID);
+    body.problems.finish()?;
+    Ok(merchant)
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use crate::answer;
 use crate::dialects::Context;
 use crate::failed::{Failed, Note};
 
+/// Failures with a message of their own beside what is wrong.
+const TITLES: [(&str, &str); 1] = [("invalid_export_fields", "Invalid Export")];
+
 /// How a kind is told: status, key, and the message, which is the same for all failures of a kind.
 struct Told {
     status: StatusCode,
@@ -64,7 +67,13 @@ fn body(failed: &Failed, told: &Told, context: &Context<'_>) -> Value {
     put("code", told.status.as_u16().into());
     if let Note::Named(key) = failed.note {
         put("key", key.into());
-        put("message", public.into());
+        match TITLES.iter().find(|(named, _)| *named == key) {
+            Some((_, title)) => {
+                put("message", (*title).into());
+                put("details", public.into());
+            }
+            None => _ = put("message", public.into()),
+        }
         put("request_id", context.request.short().into());
         return body.into();
     }

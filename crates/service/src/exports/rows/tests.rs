@@ -9,7 +9,7 @@ fn read(name: &str, bytes: &[u8], query: &RowsQuery) -> Result<Found> {
     let dir = tempfile::tempdir().unwrap();
     let objects = Objects::open(&Place::Directory(dir.path().to_owned()), 0).unwrap();
     objects.replace("k", bytes).unwrap();
-    let mut scan = Scan::new(query, SORT_BYTES);
+    let mut scan = Scan::new(query);
     let table = Shape::of(name).unwrap().read(objects.get("k", None)?, |table, row| scan.take(table, row))?;
     scan.finish(table)
 }
@@ -97,7 +97,36 @@ fn what_is_kept_to_sort_is_bounded() {
     let numbers: Vec<_> = found.rows.iter().map(|row| row[1].clone().unwrap()).collect();
     assert_eq!(numbers, (2970..2980).rev().map(|n| n.to_string()).collect::<Vec<_>>());
     let table = Table { columns: vec!["id".into(), "n".into()] };
-    let mut scan = Scan::new(&RowsQuery { page: 100, per_page: 100, ..by("n", false) }, 10_000);
-    let refused = (0..3000).map(|i| scan.take(&table, &[Some("xxxx"), Some(&i.to_string())])).find_map(Result::err).unwrap();
+    let mut scan = Scan::new(&RowsQuery { page: 100, per_page: 100, ..by("n", false) });
+    let key = "y".repeat(5000);
+    let refused = (0..3000).map(|i| scan.take(&table, &[Some("xxxx"), Some(&format!("{key}{i}"))])).find_map(Result::err).unwrap();
     assert_eq!(refused.kind(), Kind::TooLarge);
+    assert!((1500..1700).contains(&scan.total), "what is sorted by counts as well: {}", scan.total);
+    // A page counts with its JSON, in which control characters are six bytes.
+    let file = format!("{{\"id\":\"{}\"}}\n", "\\u0001".repeat(BYTES / 7));
+    assert!(read("e.ndjson", file[..file.len() / 2].rsplit_once("\\u").map(|(start, _)| format!("{start}\"}}\n")).unwrap().as_bytes(), &all()).is_ok());
+    assert_eq!(read("e.ndjson", file.as_bytes(), &all()).unwrap_err().kind(), Kind::TooLarge);
+}
+
+#[test]
+fn the_length_of_json_is_known() {
+    let text: String = (0..300u32).filter_map(char::from_u32).chain(['😀']).collect();
+    assert_eq!(escaped(&text), serde_json::to_string(&text).unwrap().len());
+    let found = read("e.ndjson", b"{\"a\\n\":\"x\\ty\",\"b\":1}\n{\"c\":null}\n", &all()).unwrap();
+    let whole = r#"{"a\n":"x\ty","b":"1","c":null},{"a\n":null,"b":null,"c":null},"#;
+    assert!((whole.len()..whole.len() + 8).contains(&found.json_bytes), "{}", found.json_bytes);
+}
+
+#[tokio::test]
+async fn a_project_has_one_turn_at_a_time() {
+    let browsing = Browsing::new(2);
+    let [a, b] = [ProjectId([1; 16]), ProjectId([2; 16])];
+    let first = browsing.turn(a).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), browsing.turn(a)).await.is_err());
+    let other = browsing.turn(b).await.unwrap();
+    drop(first);
+    let again = browsing.turn(a).await.unwrap();
+    drop((other, again));
+    drop(browsing.turn(b).await.unwrap());
+    assert_eq!(browsing.projects.lock().unwrap().len(), 1);
 }

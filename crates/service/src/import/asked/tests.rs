@@ -46,10 +46,11 @@ fn downloads_have_plain_extensions() {
 fn no_project_takes_all_seats() {
     let uploads = Uploads::default();
     let project = |n| ProjectId([n; 16]);
-    let mut seats: Vec<_> = (0..4).map(|_| uploads.seat(project(1)).unwrap()).collect();
+    let mut seats: Vec<_> = (0..16).map(|n| uploads.seat(project(1 + n / 2)).unwrap()).collect();
+    assert!(uploads.seat(project(9)).is_err());
+    seats.pop();
     assert!(uploads.seat(project(1)).is_err());
-    seats.extend((0..4).map(|_| uploads.seat(project(2)).unwrap()));
-    assert!(uploads.seat(project(3)).is_err());
+    seats.push(uploads.seat(project(9)).unwrap());
     seats.clear();
     assert!(uploads.seat(project(1)).is_ok() && uploads.0.lock().unwrap().is_empty());
 }

@@ -2,7 +2,10 @@ use std::io::BufReader;
 
 use super::*;
 
-fn rows_of(most: usize, block: usize, text: &[u8]) -> Result<Vec<(u64, Result<String, String>)>, CsvError> {
+/// Rows with their numbers, or why one is none.
+type Rows = Vec<(u64, Result<String, String>)>;
+
+fn rows_of(most: usize, block: usize, text: &[u8]) -> Result<Rows, CsvError> {
     let mut rows = CsvRows::new(BufReader::with_capacity(block, text), most)?;
     let (mut all, mut out) = (Vec::new(), Vec::new());
     while let Some((line, made)) = rows.next_line(&mut out)? {
@@ -12,7 +15,7 @@ fn rows_of(most: usize, block: usize, text: &[u8]) -> Result<Vec<(u64, Result<St
     Ok(all)
 }
 
-fn rows(text: &str) -> Result<Vec<(u64, Result<String, String>)>, CsvError> {
+fn rows(text: &str) -> Result<Rows, CsvError> {
     rows_of(1 << 20, 8192, text.as_bytes())
 }
 
@@ -37,6 +40,12 @@ fn a_header_has_names_once_each() {
     assert_eq!(refusal(""), "the header is missing");
     assert!(CsvRows::new(&b"a\xff\n"[..], 100).is_err());
     assert!(refusal(&vec!["a"; COLUMNS + 2].join(",")).contains("more than 4096 columns"));
+    let name = "x".repeat(NAME_BYTES - 2);
+    assert!(rows(&format!("{name}\n1\n")).is_ok());
+    assert!(refusal(&format!("a,{name}x\n1,2\n")).contains("longer than 1024 bytes: the 2. one"));
+    let wide = |n: usize| (0..n).map(|i| format!("{i:0>98}")).collect::<Vec<_>>().join(",");
+    assert!(rows(&wide(HEADER_BYTES / 100)).is_ok());
+    assert!(refusal(&wide(HEADER_BYTES / 100 + 1)).contains("longer than 131072 bytes"));
     assert!(rows_of(1024, 8192, &[b'a'; 3000]).unwrap_err().to_string().contains("longer than 1024 bytes"));
 }
 

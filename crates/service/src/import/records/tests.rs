@@ -18,7 +18,9 @@ fn plain(text: &[u8]) -> Vec<u8> {
 
 type Pack = fn(&[u8]) -> Vec<u8>;
 const PACKS: [Pack; 3] = [plain, gzip, zstd];
-const READING: Reading<'_> = Reading { name: "f", most: 1000, window: Some(23) };
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+const BOUNDS: Bounds<'_> = Bounds { window: 23, plain: u64::MAX, over: &GOES_ON };
+const READING: Reading<'_> = Reading { name: "f", most: 1000, bounds: Some(BOUNDS) };
 
 type Found = Vec<(u64, Result<String, String>)>;
 
@@ -106,5 +108,43 @@ fn a_window_that_would_take_much_memory_is_refused() {
     out.write_all(&b"{\"a\":1}\n".repeat(100)).unwrap();
     let packed = out.finish().unwrap();
     assert_eq!(read(READING, &packed[..]).1.map_err(|e| e.kind()), Err(Kind::Malformed));
-    assert!(read(Reading { window: None, ..READING }, &packed[..]).1.is_ok());
+    assert!(read(Reading { bounds: None, ..READING }, &packed[..]).1.is_ok());
+}
+
+#[test]
+fn what_unpacks_to_too_much_is_refused() {
+    let ndjson = "{\"a\":1}\n".repeat(100_000);
+    // One line, and one cell, that never end.
+    let long = format!("{{\"a\":\"{}", "x".repeat(1 << 20));
+    let cell = format!("a\n\"{}", "x".repeat(1 << 20));
+    for text in [&ndjson, &ndjson.replace(['{', '}', ':'], ""), &long, &cell] {
+        for pack in PACKS {
+            let within = |plain: usize| Reading { bounds: Some(Bounds { plain: plain as u64, ..BOUNDS }), ..READING };
+            let packed = pack(text.as_bytes());
+            assert!(read(within(text.len()), &packed[..]).1.is_ok());
+            let error = read(within(text.len() - 1), &packed[..]).1.unwrap_err();
+            assert_eq!(error.kind(), Kind::TooLarge);
+            assert!(error.public().contains("f unpacks to more than "), "{error}");
+            assert!(read(Reading { bounds: None, ..READING }, &packed[..]).1.is_ok());
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_not_read_on() {
+    for text in ["{\"a\":1}\n".repeat(200_000), format!("a\n{}", "1\n".repeat(800_000))] {
+        for pack in PACKS {
+            let (over, mut taken) = (AtomicBool::new(false), 0u64);
+            let reading = Reading { bounds: Some(Bounds { over: &over, ..BOUNDS }), ..READING };
+            let packed = pack(text.as_bytes());
+            let done = reading.each(&packed[..], |_, _| {
+                taken += 1;
+                over.store(true, Ordering::Relaxed);
+                Ok(())
+            });
+            assert_eq!(done.map_err(|e| e.kind()), Err(Kind::Unavailable(1)));
+            // What was unpacked by then, and no more.
+            assert!((1..=128 << 10).contains(&taken), "{taken}");
+        }
+    }
 }

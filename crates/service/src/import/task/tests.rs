@@ -239,7 +239,9 @@ async fn a_file_is_stored_whole_or_not_at_all() {
     assert_eq!(listed.iter().map(|i| i.task.id).collect::<std::collections::BTreeSet<_>>(), [first.task.id, other.task.id].into());
     let after = crate::ImportsFilter { after: Some(listed[0].task.id), ..Default::default() };
     assert_eq!(service.imports(&grant, &after, 10).await.unwrap().iter().map(|i| i.task.id).collect::<Vec<_>>(), [listed[1].task.id]);
-    // What came to nothing is collected; what is published stays.
+    // What came to nothing is collected, at once where it was whole; what is published stays.
+    service.sweep_now().await;
+    assert_eq!(service.stats().objects_deleted.get(), 2);
     service.clock().advance(3_600_000_000);
     service.sweep_now().await;
     assert_eq!(service.stats().objects_deleted.get(), 4);
@@ -262,14 +264,63 @@ async fn who_is_bound_writes_and_sees_what_is_theirs() {
     let writer = Grant { scopes: Scopes::of(&[Scope::EventsWrite]), ..grant.clone() };
     assert_eq!(text(&service, &writer, info.task.id, ImportPart::Original).await.map_err(|e| e.kind()), Err(Kind::Forbidden));
     assert_eq!(report(&service, &writer, info.task.id).await.len(), 2);
-    let reader = Grant { scopes: Scopes::of(&[Scope::EventsRead]), ..grant.clone() };
-    assert_eq!(text(&service, &reader, info.task.id, ImportPart::Original).await.unwrap(), bytes);
+    // What became no event may be of anybody, and of any log.
+    let only = |grant: &Grant, scopes: &[Scope]| Grant { scopes: Scopes::of(scopes), ..grant.clone() };
+    let (reader, auditor) = (only(&grant, &[Scope::EventsRead]), only(&grant, &[Scope::EventsRead, Scope::LogsRead]));
+    for part in [ImportPart::Original, ImportPart::Report] {
+        assert_eq!(text(&service, &reader, info.task.id, part).await.map_err(|e| e.kind()), Err(Kind::Forbidden));
+        assert_eq!(text(&service, &only(&acme, &[Scope::EventsRead, Scope::LogsRead]), info.task.id, part).await.map_err(|e| e.kind()), Err(Kind::Forbidden));
+        assert!(text(&service, &auditor, info.task.id, part).await.is_ok());
+    }
+    assert_eq!(text(&service, &acme, info.task.id, ImportPart::Original).await.map_err(|e| e.kind()), Err(Kind::Forbidden));
+    let own = import(&service, &acme, "native", bytes.split_inclusive(|b| *b == b'\n').next().unwrap()).await;
+    for grant in [&acme, &reader, &only(&acme, &[Scope::EventsRead])] {
+        assert!(text(&service, grant, own.task.id, ImportPart::Original).await.is_ok());
+    }
     let queued = upload(&service, &grant, "a", spec("native"), b"{}").await.unwrap().0;
     assert_eq!(
         text(&service, &reader, queued.task.id, ImportPart::Original).await.map_err(|e| e.kind()),
         Err(Kind::Forbidden),
         "it may hold what only readers of the API log may see"
     );
+    work(&service).await;
     let exporter = Grant { scopes: Scopes::of(&[Scope::Export]), ..grant.clone() };
     assert_eq!(service.import(&exporter, info.task.id).await.map_err(|e| e.kind()).err(), Some(Kind::Forbidden));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_were_there_before_are_for_readers_of_the_api_log() {
+    let (_dir, service, grant) = service().await;
+    let bytes = br#"{"action":"a","external_id":"e","http":{"method":"GET"}}"#;
+    let reader = Grant { scopes: Scopes::of(&[Scope::EventsRead]), ..grant.clone() };
+    for (bytes, want) in [(bytes.to_vec(), [1, 0, 0]), ([&bytes[..], b"\n"].concat(), [0, 1, 0])] {
+        let info = import(&service, &grant, "native", &bytes).await;
+        assert_eq!((counts(&info), &info.task.result.as_ref().unwrap()["logs"]), (want, &json!(["activity"])));
+        assert_eq!(text(&service, &reader, info.task.id, ImportPart::Original).await.map_err(|e| e.kind()), Err(Kind::Forbidden));
+        assert_eq!(text(&service, &grant, info.task.id, ImportPart::Original).await.unwrap(), bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_keeps_so_many_bytes() {
+    let (_dir, service, grant) = service_with(|config| config.tasks = TaskConfig { import_project_bytes: 10, ..TaskConfig::default() }).await;
+    let send = async |bytes: &[u8], key: &str| upload(&service, &grant, "a", ImportSpec { idempotency_key: Some(key.into()), ..spec("native") }, bytes).await.map(|r| r.1);
+    assert!(!send(b"a\n1\n2\n", "k").await.unwrap());
+    let error = send(b"a\n3\n4\n", "l").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TooLarge);
+    assert!(error.public().contains("have 6 bytes, and may have 10 with this one (import_project_bytes)"), "{error}");
+    service.sweep_now().await;
+    assert_eq!(service.stats().objects_deleted.get(), 1);
+    assert!(send(b"a\n1\n2\n", "k").await.unwrap(), "a repeat needs no room");
+    assert!(!send(b"a\n5\n", "m").await.unwrap());
+    assert_eq!(service.import_begin(&grant.permit().unwrap(), "a").await.map(drop).map_err(|e| e.kind()), Err(Kind::TooLarge));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_bytes_are_not_unpacked_for_ever() {
+    let (_dir, service, grant) = service_with(|config| config.limits.inflation_ratio = 10).await;
+    let packed = zstd::bulk::compress(&[&b"{}\n"[..], &vec![b'\n'; 65 << 20]].concat(), 1).unwrap();
+    let info = import(&service, &grant, "native", &packed).await;
+    assert_eq!(info.task.status, TaskStatus::Failed);
+    assert!(info.task.error.as_ref().unwrap().contains("67108864 bytes, too many for its size (inflation_ratio)"), "{:?}", info.task.error);
 }

@@ -41,7 +41,7 @@ fn the_organization_of_the_path_narrows_or_means_the_whole_project() {
     }
     for one in ["org_1", "prj_01010101010101010101010101010102", "Default", "*"] {
         let filter = page("", one).expect("valid").query.filter;
-        assert!(matches!(&filter.terms[..], [Term { any_of, test: Test::OneOf(v) }] if any_of == &[Field::OrganizationId] && v == &[one]), "{one}");
+        assert!(matches!(&filter.terms[..], [Term { any_of, test: Test::OneOf(v), not: false }] if any_of == &[Field::OrganizationId] && v == &[one]), "{one}");
     }
 }
 
@@ -49,12 +49,12 @@ fn the_organization_of_the_path_narrows_or_means_the_whole_project() {
 fn each_parameter_tests_its_field() {
     for (name, field) in EXACT {
         let filter = page(&format!("{name}=x"), "default").expect("valid").query.filter;
-        assert!(matches!(&filter.terms[..], [Term { any_of, test: Test::OneOf(v) }] if any_of == &[*field] && v == &["x"]), "{name}");
+        assert!(matches!(&filter.terms[..], [Term { any_of, test: Test::OneOf(v), not: false }] if any_of == &[*field] && v == &["x"]), "{name}");
         assert!(LIST.contains(name) && EXPORT.contains(name), "{name}");
     }
     let filter = page("action_type=updated&search_term=Ann", "default").expect("valid").query.filter;
     assert!(matches!(&filter.terms[0].test, Test::LastSegment(v) if v == "updated"));
-    assert!(matches!(&filter.terms[1], Term { any_of, test: Test::Contains(_) } if any_of == SEARCHED));
+    assert!(matches!(&filter.terms[1], Term { any_of, test: Test::Contains(_), not: false } if any_of == SEARCHED));
     let filter = page("action_type=user.updated", "default").expect("valid").query.filter;
     assert!(matches!(&filter.terms[0].test, Test::OneOf(v) if v == &["user.updated"]));
 }

@@ -10,7 +10,7 @@ fn shown(failed: &Failed, loyaltydog_key: bool) -> String {
     let request = RequestId::of(&headers, &Clock::fixed(now), &Ids::seeded(1), Form::Uuid);
     let context = Context { request: &request, now, method: &Method::POST, path: "/v2/token", methods: &[], loyaltydog_key };
     let (_, code) = told(failed.error.kind(), failed.note);
-    if loyaltydog_key { of_key(failed, code, &context) } else { detail(failed, &Method::POST) }.to_string()
+    body(failed, code, &context)
 }
 
 #[test]
@@ -58,10 +58,10 @@ fn fastapi_words() {
     assert_eq!(of(Kind::NotFound, Note::NoPath), r#"{"detail":"Not Found"}"#);
     assert_eq!(of(Kind::MethodNotAllowed, Note::None), r#"{"detail":"Method Not Allowed"}"#);
     assert_eq!(of(Kind::Unauthenticated, Note::NoCredential), r#"{"detail":"Not authenticated"}"#);
-    let error = Error::invalid(vec![Violation::new("username", crate::dialects::loyaltydog::REQUIRED), Violation::new("grant_type", "must be password.")]);
+    let error = Error::invalid(vec![Violation::new("client_id", "must be one of yours."), Violation::new("", "is odd.")]);
     assert_eq!(
         shown(&error.into(), false),
-        r#"{"detail":[{"loc":["body","username"],"msg":"Field required","type":"missing"},{"loc":["body","grant_type"],"msg":"must be password","type":"value_error"}]}"#
+        r#"{"detail":[{"type":"value_error","loc":["body","client_id"],"msg":"must be one of yours"},{"type":"value_error","loc":["body"],"msg":"is odd"}]}"#
     );
 }
 
