@@ -11,7 +11,7 @@ import uuid
 from harness import JSON, KEY, SLOW, Case, Client, SharedCase, run_cli
 
 SOON = 2.0
-INGEST = {"createEvent", "createEvents", "createEventsInBulk"}
+INGEST = {"createEvent", "createEvents", "createEventsInBulk", "createImport"}
 SECRETS = ["hunter2hunter2", "correct horse battery staple", "s3cr3t-in-a-query", "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJzb21lYm9keSJ9.c2lnbmF0dXJl"]
 
 
