@@ -65,8 +65,8 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         ("If-Range" = Option<String>, Header, description = "An `ETag`: the range counts only for this file."),
     ),
     responses(
-        (status = 200, description = "The file. `ETag` is the SHA-256 of its bytes.", body = String, content_type = "application/octet-stream"),
-        (status = 206, description = "A range of it.", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The file. `ETag` is the SHA-256 of its bytes.", content((String = "application/octet-stream"), (String = "text/csv"), (String = "application/json"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"), (String = "application/gzip"), (String = "application/zstd"))),
+        (status = 206, description = "A range of it.", content((String = "application/octet-stream"), (String = "text/csv"), (String = "application/json"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"), (String = "application/gzip"), (String = "application/zstd"))),
         (status = 304, description = "`If-None-Match` names this file."),
         (status = 403, description = "The link is not valid, or its time is over.", body = String, content_type = "application/xml"),
         (status = 404, description = "The file was removed.", body = String, content_type = "application/xml"),

@@ -197,8 +197,8 @@ async fn show(State(app): State<Shared>, RawQuery(query): RawQuery, who: Identif
 /// is the SHA-256 of its bytes.
 #[utoipa::path(get, path = "/v1/imports/{id}/file", tag = "Imports", operation_id = "getImportFile", security(("key" = ["events:read"])),
     params(("id" = String, Path, description = "`aa_` and 18 hex digits.")),
-    responses((status = 200, description = "The file.", body = String, content_type = "application/octet-stream"),
-        (status = 206, description = "A range of it.", body = String, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The file.", content((String = "application/octet-stream"), (String = "text/csv"), (String = "application/json"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"), (String = "application/gzip"), (String = "application/zstd"))),
+        (status = 206, description = "A range of it.", content((String = "application/octet-stream"), (String = "text/csv"), (String = "application/json"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"), (String = "application/gzip"), (String = "application/zstd"))),
         (status = 404, description = "There is no such import in this project.", body = schemas::Error)))]
 async fn file(
     State(app): State<Shared>,
