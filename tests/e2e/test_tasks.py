@@ -164,6 +164,24 @@ class Deaths(Case):
                 self.assert_clean(server, 0)
                 self.assertEqual(client.post(f"/v1/tasks/{task}/cancel", b"").status, 409)
 
+    def test_an_export_that_finds_nothing_stays_alive_and_can_be_stopped(self):
+        """No row matches, so no byte comes for a long time: signs of life must not wait for one."""
+        server = self.server({**QUICK, "INDELIBLE_TASK_LEASE": "1"}).start()
+        filters = {"junction": "and", "metadata": {"conditions": {"$not_contain": [f"zq{i}x" for i in range(900)]}}, "target_id": {"conditions": {"$ends_with": ["never"]}}}
+        with server.client() as client:
+            load(client, 100_000)
+            export = start_export(client, format="ndjson", filters=filters)
+            done = wait(server.client, export)
+            self.assertEqual((done["state"], done["rows"]), ("finished", 0), done)
+            self.assertGreater(self.seconds(server, done), 0.5, "too quick to say anything")
+            export = start_export(client, format="ndjson", filters=filters)
+            while not (seen := show(client, export))["progress"]:
+                self.assertIn(seen["state"], ("queued", "running"))
+                time.sleep(0.05)
+            self.assertEqual(client.post(f"/v1/tasks/{seen['task_id']}/cancel", b"").status, 200)
+            self.assertEqual(wait(server.client, export, 20)["state"], "cancelled")
+        self.assertNotIn("lease was lost", server.stderr())
+
     def test_many_exports_of_one_project_do_not_keep_another_waiting(self):
         server = self.server().start()
         made = run_cli("project", "create", "other", data_dir=server.data_dir)
